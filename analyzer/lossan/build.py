@@ -1,0 +1,399 @@
+"""From gathered arrays to a LossLog: the rules of the format that need no file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import ArrayLike, NDArray
+
+from lossan.errors import Fault, LogError, OptionError, hint
+from lossan.losslog import (
+    CHANNELS,
+    FLOAT_CHANNELS,
+    FORMAT_VERSION,
+    PROBABILITIES,
+    STATIC_FIELDS,
+    Coded,
+    LossLog,
+    encode,
+)
+
+
+@dataclass
+class Draft:
+    """What a reader gathered, before the rules are applied.
+
+    Arrays with a value a sample and epoch are epoch-major, of shape (n_epochs, n_samples).
+    """
+
+    sample_id: pa.Array
+    loss: NDArray[np.float32]
+    epochs: NDArray[np.int64]
+    static: dict[str, pa.Array] = field(default_factory=dict)
+    channels: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    predicted: Coded | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A log with whatever is wrong with it; ``log`` is None where nothing could be made of it."""
+
+    log: LossLog | None
+    faults: tuple[Fault, ...]
+    layout: str
+    metadata: Mapping[str, Any]
+
+    def unwrap(self, source: str) -> LossLog:
+        """Return the log, or raise a LogError that tells every fault."""
+        if self.faults or self.log is None:
+            raise LogError(source, self.faults)
+        return self.log
+
+
+def build_log(
+    loss: ArrayLike,
+    *,
+    sample_id: ArrayLike | pa.Array | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    invalid: str = "error",
+    **fields: Any,
+) -> LossLog:
+    """Build a checked log from arrays, in any order of samples.
+
+    Parameters
+    ----------
+    loss : array_like
+        Shape (n_samples, n_epochs); NaN = not observed.
+    sample_id : array_like, optional
+        Shape (n_samples,), unique integers or strings; row numbers stand in for it.
+    metadata : mapping, optional
+        What is known about the run.
+    invalid : {"error", "mask"}
+        What to do with infinite losses: refuse them, or take them as not observed.
+    **fields
+        Any other field of the format: ``label``, ``path``, ``margin`` and so on.
+
+    Returns
+    -------
+    LossLog
+
+    Raises
+    ------
+    LogError
+        With all faults at once.
+    OptionError
+        For a field the format does not have.
+
+    Examples
+    --------
+    >>> log = build_log([[2.0, 1.0], [0.5, 0.1]], sample_id=["b", "a"])
+    >>> log.sample_id.to_pylist(), log.loss.tolist()[0]
+    (['a', 'b'], [0.5, 0.10000000149011612])
+    """
+    for name in fields:
+        if name not in (*STATIC_FIELDS, *CHANNELS):
+            raise OptionError(f"no field {name!r}; {hint(name, (*STATIC_FIELDS, *CHANNELS))}")
+    given = {name: value for name, value in fields.items() if value is not None}
+    reading = build_reading(
+        loss, sample_id, given, metadata=dict(metadata or {}), invalid=invalid, layout="arrays"
+    )
+    return reading.unwrap("the arrays given")
+
+
+def build_reading(
+    loss: ArrayLike,
+    sample_id: ArrayLike | pa.Array | None,
+    fields: Mapping[str, Any],
+    *,
+    metadata: dict[str, Any],
+    layout: str,
+    invalid: str = "error",
+    duplicates: str = "error",
+) -> Reading:
+    """Check arrays shape by shape and gather them into a draft."""
+    faults: list[Fault] = []
+    matrix = _float_matrix("loss", loss, None, faults)
+    if matrix is None:
+        return Reading(None, tuple(faults), layout, metadata)
+    n_epochs, n_samples = matrix.shape
+    ids = pa.array(np.arange(n_samples)) if sample_id is None else _ids(sample_id, faults)
+    if ids is not None and len(ids) != n_samples:
+        faults.append(Fault("shape", f"sample_id has {len(ids)} values, loss {n_samples} rows."))
+        ids = None
+    draft = Draft(
+        sample_id=ids,
+        loss=matrix,
+        epochs=np.arange(1, n_epochs + 1),
+        metadata=metadata,
+        faults=faults,
+    )
+    _add_fields(draft, fields)
+    if ids is None:
+        return Reading(None, tuple(faults), layout, metadata)
+    return finish(draft, layout, invalid=invalid, duplicates=duplicates)
+
+
+def finish(
+    draft: Draft, layout: str, *, invalid: str = "error", duplicates: str = "error"
+) -> Reading:
+    """Apply every rule of the format to a draft: order, values, completeness."""
+    if draft.sample_id.null_count:
+        n = draft.sample_id.null_count
+        draft.faults.append(
+            Fault("null_id", f"{n} sample_id values are null; every row needs one.", n)
+        )
+        _select(draft, np.flatnonzero(draft.sample_id.is_valid().to_numpy(zero_copy_only=False)))
+    _sort(draft, duplicates)
+    _check_losses(draft, invalid)
+    _check_channels(draft)
+    draft.faults.extend(check_metadata(draft.metadata))
+    log = LossLog(
+        sample_id=draft.sample_id,
+        loss=draft.loss.T,
+        epochs=draft.epochs,
+        predicted=None
+        if draft.predicted is None
+        else Coded(draft.predicted.codes.T, draft.predicted.values),
+        metadata=draft.metadata,
+        **draft.static,
+        **{name: values.T for name, values in draft.channels.items()},
+    )
+    return Reading(log, tuple(draft.faults), layout, draft.metadata)
+
+
+def check_metadata(metadata: Mapping[str, Any]) -> list[Fault]:
+    """List what contradicts the format in a log's metadata."""
+    faults = []
+    version = metadata.get("format_version", FORMAT_VERSION)
+    if str(version) != FORMAT_VERSION:
+        message = (
+            f"its metadata says format_version {version!r}; this lossan reads "
+            f"{FORMAT_VERSION!r}. Install the lossan that wrote it, or a newer one."
+        )
+        faults.append(Fault("format_version", message))
+    recorded = metadata.get("recorded")
+    if recorded not in (None, "train", "eval"):
+        message = f"its metadata says recorded {recorded!r}; allowed: 'train', 'eval'."
+        faults.append(Fault("recorded", message))
+    return faults
+
+
+def ids_fault(name: str, kind: pa.DataType) -> Fault:
+    """Say that a column cannot hold ids or labels."""
+    what = (
+        "sample ids are integers or strings"
+        if name == "sample_id"
+        else "it holds integers or strings"
+    )
+    return Fault(
+        "type", f"{name} has the type {kind}; {what}. Cast it, for example with astype(str)."
+    )
+
+
+def plain_column(name: str, values: pa.Array, faults: list[Fault]) -> pa.Array | None:
+    """Bring ids, labels, paths or groups to int64 or large_string, or tell why that cannot be."""
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        values, kind = values.cast(kind.value_type), kind.value_type
+    try:
+        if pa.types.is_integer(kind):
+            return values.cast(pa.int64())
+        if pa.types.is_null(kind):
+            return values.cast(pa.large_string())
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            values.validate(full=True)
+            return values.cast(pa.large_string())
+    except pa.ArrowInvalid as error:
+        reason = "is not valid UTF-8" if "UTF8" in str(error) else f"cannot be used: {error}"
+        faults.append(Fault("encoding", f"{name} {reason}. Write it as UTF-8 strings or int64."))
+        return None
+    faults.append(ids_fault(name, kind))
+    return None
+
+
+def _select(draft: Draft, rows: NDArray[np.intp]) -> None:
+    """Keep these samples, in this order; one epoch at a time, so that memory stays low."""
+    draft.sample_id = draft.sample_id.take(pa.array(rows))
+    draft.static = {name: v.take(pa.array(rows)) for name, v in draft.static.items()}
+    draft.loss = _select_rows(draft.loss, rows)
+    draft.channels = {name: _select_rows(v, rows) for name, v in draft.channels.items()}
+    if draft.predicted is not None:
+        codes = _select_rows(draft.predicted.codes, rows)
+        draft.predicted = Coded(codes, draft.predicted.values)
+
+
+def _select_rows(matrix: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[Any]:
+    if len(rows) == matrix.shape[1] and matrix.flags.writeable:
+        for epoch in matrix:
+            epoch[:] = epoch[rows]
+        return matrix
+    return np.ascontiguousarray(matrix[:, rows])
+
+
+def _sort(draft: Draft, duplicates: str) -> None:
+    """Put samples in ascending order of their id and deal with ids that stand twice."""
+    ids = draft.sample_id
+    if len(ids) < 2 or pc.all(pc.less(ids[:-1], ids[1:])).as_py():
+        return
+    rows = stable_order(ids)
+    ordered = ids.take(pa.array(rows))
+    repeated = pc.equal(ordered[:-1], ordered[1:]).to_numpy(zero_copy_only=False)
+    n_repeated = int(repeated.sum())
+    if n_repeated:
+        if duplicates == "error":
+            first = ordered[int(np.flatnonzero(repeated)[0])].as_py()
+            draft.faults.append(duplicate_fault(n_repeated, f"sample {first!r}"))
+        # The order is stable, so the last of equals is the last row of the file.
+        rows = rows[np.append(~repeated, True)]
+    _select(draft, rows)
+
+
+def stable_order(ids: pa.Array) -> NDArray[np.intp]:
+    """Return the ascending order of ids: integers by value, strings by code point."""
+    if pa.types.is_integer(ids.type):
+        return np.argsort(ids.to_numpy(), kind="stable")
+    # Arrow compares UTF-8 bytes, whose order is that of the code points; its sort is stable.
+    order: NDArray[np.intp] = pc.sort_indices(ids).to_numpy().astype(np.intp)
+    return order
+
+
+def duplicate_fault(count: int, first: str) -> Fault:
+    """Say how many rows repeat what another row says."""
+    return Fault(
+        "duplicate",
+        f"{count} row{'s repeat' if count > 1 else ' repeats'} a sample and epoch already given, "
+        f"first {first}. Remove them, or keep the last of each with --duplicates last.",
+        count,
+    )
+
+
+def _check_losses(draft: Draft, invalid: str) -> None:
+    n_epochs, n_samples = draft.loss.shape
+    if n_samples == 0:
+        draft.faults.append(Fault("empty", "it holds no samples.", 0))
+        return
+    if n_epochs < 2:
+        message = f"it holds {n_epochs} epoch; a loss sequence needs at least 2."
+        draft.faults.append(Fault("one_epoch", message))
+    count, where, seen = 0, "", False
+    for number, epoch in zip(draft.epochs, draft.loss, strict=True):
+        infinite = np.isinf(epoch)
+        found = int(infinite.sum())
+        if found and not count:
+            first = draft.sample_id[int(np.flatnonzero(infinite)[0])].as_py()
+            where = f"sample {first!r} at epoch {number}"
+        count += found
+        if found and invalid == "mask":
+            epoch[infinite] = np.nan
+        seen = seen or not np.isnan(epoch).all()
+    if count and invalid != "mask":
+        draft.faults.append(
+            Fault(
+                "infinite",
+                f"{count} loss{'es are' if count > 1 else ' is'} infinite (or beyond float32), "
+                f"first {where}. Find out why, or take them as not observed with --invalid mask.",
+                count,
+            )
+        )
+    if not seen:
+        draft.faults.append(Fault("all_nan", "every loss is NaN or absent: nothing was observed."))
+
+
+def _check_channels(draft: Draft) -> None:
+    for name in PROBABILITIES:
+        values = draft.channels.get(name)
+        if values is None:
+            continue
+        with np.errstate(invalid="ignore"):
+            count = sum(int(((epoch < 0) | (epoch > 1)).sum()) for epoch in values)
+        if count:
+            message = f"{count} values of {name} lie outside [0, 1]; it holds probabilities."
+            draft.faults.append(Fault("probability", message, count))
+
+
+def _float_matrix(
+    name: str, values: ArrayLike, shape: tuple[int, int] | None, faults: list[Fault]
+) -> NDArray[np.float32] | None:
+    """Bring a (n_samples, n_epochs) array to an epoch-major float32 one of our own."""
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        faults.append(Fault("shape", f"{name} is not a rectangular array ({error})."))
+        return None
+    if array.ndim != 2:
+        message = f"{name} has the shape {array.shape}; it must be (n_samples, n_epochs)."
+        faults.append(Fault("shape", message))
+    elif shape is not None and array.shape != shape:
+        faults.append(Fault("shape", f"{name} has the shape {array.shape}, loss {shape}."))
+    elif array.dtype.kind not in "fiu":
+        message = f"{name} has the type {array.dtype}; it must be a number."
+        faults.append(Fault("type", message))
+    else:
+        with np.errstate(over="ignore"):
+            return np.array(array.T, dtype=np.float32, order="C")
+    return None
+
+
+def _ids(values: Any, faults: list[Fault]) -> pa.Array | None:
+    if len(values) == 0:
+        return pa.array([], pa.int64())
+    column = to_arrow("sample_id", values, faults)
+    return None if column is None else plain_column("sample_id", column, faults)
+
+
+def to_arrow(name: str, values: Any, faults: list[Fault]) -> pa.Array | None:
+    """Turn any one-dimensional sequence into an Arrow array; tell a fault if it is mixed."""
+    if isinstance(values, pa.ChunkedArray):
+        return values.combine_chunks()
+    if isinstance(values, pa.Array):
+        return values
+    try:
+        if isinstance(values, np.ndarray) and values.dtype.kind == "S":
+            values = np.char.decode(values, "utf-8")
+        if isinstance(values, np.ndarray) and values.dtype.kind not in "fiub":
+            values = values.tolist()  # object, str and StringDType arrays
+        return pa.array(values)
+    except UnicodeDecodeError as error:
+        faults.append(Fault("encoding", f"{name} is not valid UTF-8 ({error})."))
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
+        message = f"{name} mixes types ({error}); use integers or strings throughout."
+        faults.append(Fault("type", message))
+    return None
+
+
+def _add_fields(draft: Draft, fields: Mapping[str, Any]) -> None:
+    n_epochs, n_samples = draft.loss.shape
+    for name in STATIC_FIELDS:
+        if name in fields:
+            column = to_arrow(name, fields[name], draft.faults)
+            column = None if column is None else plain_column(name, column, draft.faults)
+            if column is not None and len(column) != n_samples:
+                message = f"{name} has {len(column)} values, loss {n_samples} rows."
+                draft.faults.append(Fault("shape", message))
+            elif column is not None:
+                draft.static[name] = column
+    for name in FLOAT_CHANNELS:
+        if name in fields:
+            matrix = _float_matrix(name, fields[name], (n_samples, n_epochs), draft.faults)
+            if matrix is not None:
+                draft.channels[name] = matrix
+    if "predicted" in fields:
+        draft.predicted = _coded_matrix(fields["predicted"], (n_samples, n_epochs), draft.faults)
+
+
+def _coded_matrix(values: Any, shape: tuple[int, int], faults: list[Fault]) -> Coded | None:
+    array = np.asarray(values)
+    if array.shape != shape:
+        faults.append(Fault("shape", f"predicted has the shape {array.shape}, loss {shape}."))
+        return None
+    column = to_arrow("predicted", np.ascontiguousarray(array.T).ravel(), faults)
+    column = None if column is None else plain_column("predicted", column, faults)
+    if column is None:
+        return None
+    coded = encode(column)
+    return Coded(coded.codes.reshape(shape[::-1]), coded.values)

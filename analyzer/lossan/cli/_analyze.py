@@ -1,0 +1,178 @@
+"""``lossan analyze``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lossan.cli import _common as common
+
+if TYPE_CHECKING:
+    from lossan.pipeline import Result
+    from lossan.results import Evaluation
+
+
+def analyze(
+    log: common.Log,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="DIR", help="Where to write the findings."),
+    ] = None,
+    detector: Annotated[str, typer.Option("-d", "--detector", help="Which one.")] = "kmeans",
+    early_epochs: Annotated[
+        int | None, typer.Option("-p", "--early-epochs", help="P of feature F2; default N//2.")
+    ] = None,
+    scale: Annotated[
+        str, typer.Option("--scale", help="Features before clustering: standard or none.")
+    ] = "standard",
+    by_class: Annotated[
+        bool, typer.Option("--by-class", help="Each given class by itself.")
+    ] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the detector."),
+    ] = None,
+    top: Annotated[int, typer.Option("--top", min=0, help="How many suspects to print.")] = 20,
+    seed: common.Seed = 0,
+    as_json: common.AsJson = False,
+    id_column: common.IdColumn = None,
+    epoch_column: common.EpochColumn = None,
+    loss_column: common.LossColumn = None,
+    label_column: common.LabelColumn = None,
+    true_label_column: common.TrueLabelColumn = None,
+    duplicates: common.Duplicates = "error",
+    invalid: common.Invalid = "error",
+) -> None:
+    """Score the samples of a loss log and print the most suspicious ones."""
+    from lossan.io import read_log
+    from lossan.pipeline import analyze as run
+
+    with common.reading_progress("reading") as progress:
+        read = read_log(
+            log,
+            progress=progress,
+            id_column=id_column,
+            epoch_column=epoch_column,
+            loss_column=loss_column,
+            label_column=label_column,
+            true_label_column=true_label_column,
+            duplicates=duplicates,
+            invalid=invalid,
+        )
+    result = run(
+        read,
+        detector=detector,
+        early_epochs=early_epochs,
+        scale=scale,
+        by_class=by_class,
+        settings=common.parse_settings(settings or []),
+        seed=seed,
+        name=log,
+    )
+    if output is not None:
+        files = result.save(output)
+        typer.echo(f"Wrote {', '.join(files)} to {output}", err=True)
+        if "sequences.png" not in files:
+            typer.echo("For sequences.png install the extra: pip install 'lossan[plot]'", err=True)
+    if as_json:
+        print(result.summary.model_dump_json(indent=2))
+    else:
+        _print(result, top)
+
+
+def _print(result: "Result", top: int) -> None:
+    from lossan.cli._show import console, percent, table
+
+    out = console()
+    summary = result.summary
+    recorded = f", recorded in {summary.log.recorded} mode" if summary.log.recorded else ""
+    out.print(
+        f"{summary.log.n_samples:,} samples x {summary.log.n_epochs} epochs{recorded}; "
+        f"detector {summary.detector.name}",
+        markup=False,
+    )
+    unscored = f"; {summary.n_unscored:,} could not be scored" if summary.n_unscored else ""
+    out.print(
+        f"{summary.n_flagged:,} labels to look at again "
+        f"({percent(summary.flagged_fraction)}){unscored}",
+        style="bold",
+    )
+    if summary.noise_rate is not None:
+        rate = summary.noise_rate
+        out.print(f"estimated share of wrong labels: {percent(rate.estimate, rate.low, rate.high)}")
+    for note in summary.notes:
+        out.print(f"note: {note}", markup=False)
+    if summary.evaluation is not None:
+        print_evaluation(out, summary.evaluation)
+    if top:
+        out.print()
+        out.print(table(*_suspects(result, top)))
+    _print_sequences(out, result)
+
+
+def print_evaluation(out: Any, evaluation: "Evaluation") -> None:
+    """Print flags against the truth, each rate with its 95% interval."""
+    from lossan.cli._show import percent, table
+
+    e = evaluation
+    rates = ("sensitivity", "specificity", "precision", "f1", "auroc", "auprc")
+    cases = {
+        "sensitivity": f"{e.tp} of {e.tp + e.fn} wrong labels flagged",
+        "specificity": f"{e.tn} of {e.tn + e.fp} right labels left alone",
+        "precision": f"{e.tp} of {e.tp + e.fp} flagged labels wrong",
+    }
+    rows = []
+    for rate in rates:
+        value, low, high = (getattr(e, f"{rate}{end}") for end in ("", "_low", "_high"))
+        rows.append([rate, percent(value, low, high), cases.get(rate, "")])
+    out.print()
+    out.print(
+        table(
+            f"Against the known truth ({e.n:,} samples)",
+            {"": "left", "value (95% interval)": "left", "cases": "left"},
+            rows,
+        )
+    )
+
+
+def _suspects(result: "Result", top: int) -> tuple[str, dict[str, str], list[list[Any]]]:
+    from lossan.cli._show import sparkline
+
+    found = result.table.slice(0, top)
+    columns = {"rank": "right", "sample": "left", "label": "left"}
+    fields = ["rank", "sample_id", "label"]
+    for field, heading in (("suggested_label", "suggested"), ("true_label", "true")):
+        if field in found.column_names and found[field].null_count < len(found):
+            columns[heading] = "left"
+            fields.append(field)
+    columns |= {"score": "right", "mean loss": "right", "flagged": "left", "loss by epoch": "left"}
+    rows = []
+    losses = result.log.loss[result.rows[: len(found)]]
+    highest = float(max(losses.max(initial=0, where=~(losses != losses)), 0))
+    for record, sequence in zip(found.to_pylist(), losses, strict=True):
+        row = [record[f] for f in fields]
+        score, flag = f"{record['score']:.3f}", "yes" if record["flagged"] else ""
+        rows.append(
+            [*row, score, f"{record['f1_mean']:.3f}", flag, sparkline(sequence, highest)]
+        )
+    return f"The {len(rows)} most suspicious", columns, rows
+
+
+def _print_sequences(out: Any, result: "Result") -> None:
+    """Draw the paper's Fig. 4: typical sequences of both kinds on one scale."""
+    from lossan.cli._show import sparkline
+
+    flagged, unflagged = result.typical(8)
+    peaks = [float(part[part == part].max()) for part in (flagged, unflagged) if part.size]
+    if not peaks:
+        return
+    highest = max(peaks)
+    out.print()
+    out.print(f"Typical loss sequences, from 0 to {highest:.2f}", style="bold")
+    for name, part in (("flagged", flagged), ("unflagged", unflagged)):
+        if len(part):
+            lines = "  ".join(sparkline(sequence, highest) for sequence in part)
+            out.print(f"{name:>9}  {lines}", markup=False)
+
+
+COMMANDS = {"analyze": analyze}

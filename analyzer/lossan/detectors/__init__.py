@@ -1,0 +1,90 @@
+"""The detectors: built-in ones in a dict, others by the entry-point group ``lossan.detectors``."""
+
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any
+
+from lossan.detectors._base import Context, Detection, Detector
+from lossan.detectors._kmeans import KMeansDetector
+from lossan.errors import DetectorError, hint
+
+BUILT_IN: dict[str, type[Detector]] = {d.name: d for d in (KMeansDetector,)}
+GROUP = "lossan.detectors"
+
+__all__ = ["BUILT_IN", "Context", "Detection", "Detector", "Found", "find", "installed", "make"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """An installed detector, or why it cannot be used.
+
+    Parameters
+    ----------
+    name : str
+    distribution : str
+        Who brought it.
+    detector : type of Detector, optional
+    problem : str, optional
+    """
+
+    name: str
+    distribution: str
+    detector: type[Detector] | None = None
+    problem: str | None = None
+
+
+def installed() -> dict[str, Found]:
+    """Return every detector by name; a plug-in that is broken is listed with its problem."""
+    found = {name: Found(name, "lossan", detector) for name, detector in BUILT_IN.items()}
+    for point in entry_points(group=GROUP):
+        brought_by = point.dist.name if point.dist else "unknown"
+        if point.name in found:
+            problem = f"the name {point.name!r} is taken by {found[point.name].distribution}"
+            found[f"{brought_by}:{point.name}"] = Found(point.name, brought_by, None, problem)
+            continue
+        found[point.name] = _load(point, brought_by)
+    return found
+
+
+def find(name: str) -> type[Detector]:
+    """Return a detector by name.
+
+    Raises
+    ------
+    DetectorError
+        When there is none, or the plug-in that brings it is broken.
+    """
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    known = installed()
+    if name not in known:
+        usable = [n for n, f in known.items() if f.detector]
+        raise DetectorError(f"no detector {name!r}; {hint(name, usable)}")
+    detector = known[name].detector
+    if detector is None:
+        raise DetectorError(
+            f"the detector {name!r} of {known[name].distribution} cannot be used: "
+            f"{known[name].problem}"
+        )
+    return detector
+
+
+def make(name: str, settings: dict[str, Any]) -> Detector:
+    """Return a detector with its parameters set; wrong ones are told with what is allowed."""
+    kind = find(name)
+    return kind(kind.Parameters.parse(settings, f"the detector {name}"))
+
+
+def _load(point: Any, brought_by: str) -> Found:
+    try:
+        detector = point.load()
+    except Exception as error:  # noqa: BLE001  (whatever a plug-in raises must not end us)
+        problem = f"it fails to import: {type(error).__name__}: {error}"
+        return Found(point.name, brought_by, None, problem)
+    if not (isinstance(detector, type) and issubclass(detector, Detector)):
+        problem = f"{point.value} is not a lossan.detectors.Detector class"
+        return Found(point.name, brought_by, None, problem)
+    missing = [a for a in ("name", "summary", "reference") if not hasattr(detector, a)]
+    if missing:
+        return Found(point.name, brought_by, None, f"it does not state its {', '.join(missing)}")
+    return Found(point.name, brought_by, detector)

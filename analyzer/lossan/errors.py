@@ -1,0 +1,97 @@
+"""One tree of errors; whatever a user can mend is a `LossanError`."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+
+class LossanError(Exception):
+    """Anything wrong with what was given; the command line turns it into exit code 2."""
+
+
+class LogError(LossanError):
+    """A loss log that cannot be used, with every fault found in it.
+
+    Parameters
+    ----------
+    where : str
+        The log, as the user named it.
+    faults : sequence of Fault
+        What is wrong with it, at least one.
+    """
+
+    def __init__(self, where: str, faults: Sequence["Fault"]) -> None:
+        self.where = where
+        self.faults = tuple(faults)
+        super().__init__(fault_text(where, self.faults))
+
+
+class DetectorError(LossanError):
+    """A detector that is not there, lacks what it needs or cannot work on this log."""
+
+
+class OptionError(LossanError):
+    """An option or argument outside what is allowed."""
+
+
+class TableError(LossanError):
+    """A labels or findings table that cannot be used."""
+
+
+class RecorderError(LossanError):
+    """A call of the Recorder that would lose or falsify what was recorded."""
+
+
+class OutputError(LossanError):
+    """A result that could not be written; nothing half-written stays behind."""
+
+    @classmethod
+    def from_os_error(cls, path: object, error: OSError) -> "OutputError":
+        """Say which file could not be written and why."""
+        reason = error.strerror or str(error)
+        return cls(f"cannot write {path}: {reason}. Nothing was left half-written.")
+
+
+class RecordingWarning(UserWarning):
+    """Something about a recording that its user should know, though nothing was lost."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong with a log.
+
+    Parameters
+    ----------
+    code : str
+        A stable name, such as ``"duplicate"``.
+    message : str
+        The value, where it stood, what is allowed and what to do.
+    count : int
+        How many rows or samples it concerns.
+    """
+
+    code: str
+    message: str
+    count: int = 1
+
+
+def fault_text(where: str, faults: Sequence[Fault]) -> str:
+    """Put all faults of a log into one message."""
+    if len(faults) == 1:
+        return f"{where}: {faults[0].message}"
+    lines = "\n".join(f"  {i}. {fault.message}" for i, fault in enumerate(faults, 1))
+    return f"{where} has {len(faults)} faults:\n{lines}"
+
+
+def hint(name: str, options: Iterable[str]) -> str:
+    """Name the allowed options, and the one that was probably meant.
+
+    Examples
+    --------
+    >>> hint("kmean", ["kmeans", "mean_loss"])
+    "allowed: kmeans, mean_loss. Did you mean 'kmeans'?"
+    """
+    allowed = sorted(options)
+    text = f"allowed: {', '.join(allowed)}."
+    close = get_close_matches(name, allowed, n=1)
+    return f"{text} Did you mean {close[0]!r}?" if close else text

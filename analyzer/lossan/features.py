@@ -1,0 +1,180 @@
+"""The six features F1 to F6 of a loss sequence (paper, section 2, "Feature extraction")."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lossan.errors import OptionError
+
+FEATURES = (
+    "f1_mean",
+    "f2_early_mean",
+    "f3_drop_position",
+    "f4_mean_before_drop",
+    "f5_mean_after_drop",
+    "f6_drop_extent",
+)
+
+# Three float64 blocks of (n_epochs, block): small enough for the last-level cache, large enough
+# that numpy's cost a call does not count (measured by tests/benchmarks/features.py).
+_CACHE_BYTES = 1 << 22
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """F1 to F6 of every sample.
+
+    Parameters
+    ----------
+    values : ndarray of float64
+        Shape (6, n_samples), in the order of `FEATURES`; NaN for a sample observed at fewer than
+        two epochs.
+    """
+
+    values: NDArray[np.float64]
+
+    @property
+    def scorable(self) -> NDArray[np.bool_]:
+        """Shape (n_samples,): which samples have features."""
+        return ~np.isnan(self.values[0])
+
+    def __getitem__(self, name: str) -> NDArray[np.float64]:
+        """Return one feature by its name, shape (n_samples,)."""
+        return self.values[FEATURES.index(name)]
+
+
+def compute_features(loss: NDArray[np.float32], *, early_epochs: int | None = None) -> Features:
+    """Compute F1 to F6 of each sample over its observed epochs.
+
+    Sums are taken in float64. A sample with gaps is treated as the shorter sequence of what was
+    observed, its early epochs by default half of that.
+
+    Parameters
+    ----------
+    loss : ndarray
+        Shape (n_samples, n_epochs); NaN = not observed. Fastest if epoch-major in memory.
+    early_epochs : int, optional
+        P of feature F2, from 1 to n_epochs - 1; by default half of the epochs, at least 1.
+
+    Returns
+    -------
+    Features
+
+    Raises
+    ------
+    OptionError
+        For early epochs outside 1 to n_epochs - 1.
+
+    References
+    ----------
+    The paper, section 2: F1 is the mean of the sequence, F2 that of its first P terms, F3 the
+    position Q of the largest decrease, F4 and F5 the means before and after it, F6 = F4 - F5.
+
+    Examples
+    --------
+    >>> features = compute_features(np.array([[4.0, 3.0, 1.0, 0.0]]))
+    >>> features.values[:, 0].tolist()
+    [2.0, 3.5, 2.0, 3.5, 0.5, 3.0]
+    """
+    n_samples, n_epochs = loss.shape
+    if early_epochs is not None and not 1 <= early_epochs < max(n_epochs, 2):
+        raise OptionError(
+            f"early epochs is {early_epochs}; allowed: 1 to {n_epochs - 1}, one less than the "
+            "epochs of the log."
+        )
+    values = np.empty((len(FEATURES), n_samples))
+    size = max(256, _CACHE_BYTES // (24 * max(n_epochs, 1)))
+    epochs = loss.T
+    ranges = list(_split(n_samples, os.cpu_count() or 1, size))
+    with ThreadPoolExecutor(len(ranges) or 1) as pool:
+        # Every sample is computed alone, so the split changes nothing in the result.
+        list(pool.map(lambda r: _fill(epochs, values, r, size, early_epochs), ranges))
+    return Features(values)
+
+
+def _split(n_samples: int, workers: int, size: int) -> Iterator[range]:
+    step = max(size, -(-n_samples // workers))
+    for start in range(0, n_samples, step):
+        yield range(start, min(start + step, n_samples))
+
+
+def _fill(
+    epochs: NDArray[np.float32],
+    values: NDArray[np.float64],
+    samples: range,
+    size: int,
+    early: int | None,
+) -> None:
+    for start in range(samples.start, samples.stop, size):
+        block = slice(start, min(start + size, samples.stop))
+        losses = epochs[:, block].astype(np.float64)
+        out = values[:, block]
+        default = max(1, len(losses) // 2)
+        _complete(losses, out, min(early or default, len(losses)))
+        gaps = np.flatnonzero(np.isnan(out[0]))
+        if len(gaps):
+            out[:, gaps] = _gapped(losses[:, gaps], early)
+
+
+def _complete(losses: NDArray[np.float64], out: NDArray[np.float64], early: int) -> None:
+    """Compute the features of samples without gaps; NaN where there is one."""
+    n_epochs, n_samples = losses.shape
+    if n_epochs < 2:
+        out[:] = np.nan
+        return
+    # before[q] and after[q] are the sums of the losses up to and including q and from q on. Sums
+    # after a drop as differences of sums before it would lose the digits of small losses.
+    before, after = np.empty_like(losses), np.empty_like(losses)
+    before[0], after[-1] = losses[0], losses[-1]
+    for q in range(1, n_epochs):
+        np.add(before[q - 1], losses[q], out=before[q])
+        np.add(after[-q], losses[-q - 1], out=after[-q - 1])
+    position = _drop_positions(losses)
+    place = np.arange(n_samples) + n_samples * (position.astype(np.intp) - 1)
+    f1, f2, f3, f4, f5, f6 = out
+    np.divide(before[-1], n_epochs, out=f1)
+    np.divide(before[early - 1], early, out=f2)
+    np.copyto(f3, position)
+    np.divide(before.ravel()[place], position, out=f4)
+    np.divide(after.ravel()[place + n_samples], n_epochs - f3, out=f5)
+    np.subtract(f4, f5, out=f6)
+    gap = np.isnan(f1)
+    if gap.any():
+        out[:, gap] = np.nan
+
+
+def _drop_positions(losses: NDArray[np.float64]) -> NDArray[np.integer[Any]]:
+    """Return Q, from 1 on: after which loss the largest drop comes, the first of equals."""
+    n_epochs, n_samples = losses.shape
+    kind = np.uint8 if n_epochs < 256 else np.int64  # narrow integers: many at a time in a register
+    position = np.ones(n_samples, kind)
+    best = losses[0] - losses[1]
+    drop, better = np.empty(n_samples), np.empty(n_samples, bool)
+    for q in range(1, n_epochs - 1):
+        np.subtract(losses[q], losses[q + 1], out=drop)
+        np.greater(drop, best, out=better)
+        np.maximum(best, drop, out=best)
+        # q only grows, so the latest strict improvement is the maximum over improvements
+        np.maximum(position, better.view(np.uint8) * kind(q + 1), out=position)
+    return position
+
+
+def _gapped(losses: NDArray[np.float64], early: int | None) -> NDArray[np.float64]:
+    """Compute the features of samples with gaps, those with equally many losses together."""
+    out = np.full((len(FEATURES), losses.shape[1]), np.nan)
+    missing = np.isnan(losses)
+    observed = len(losses) - missing.sum(axis=0)
+    order = np.argsort(missing, axis=0, kind="stable")
+    packed = np.take_along_axis(losses, order, axis=0)
+    for count in np.unique(observed[observed >= 2]):
+        which = np.flatnonzero(observed == count)
+        part = np.empty((len(FEATURES), len(which)))
+        wanted = early or max(1, int(count) // 2)
+        _complete(np.ascontiguousarray(packed[:count, which]), part, min(wanted, int(count)))
+        out[:, which] = part
+    return out

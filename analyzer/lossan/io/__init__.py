@@ -1,0 +1,26 @@
+"""The only place that knows file formats."""
+
+from lossan.io._atomic import atomic_file, atomic_folder
+from lossan.io._epochs import EpochFolder
+from lossan.io._findings import read_findings, write_findings
+from lossan.io._labels import LabelsTable, read_labels, write_labels
+from lossan.io._options import ReadOptions
+from lossan.io._read import read_log, scan_log
+from lossan.io._source import recording_folder
+from lossan.io._write import write_log
+
+__all__ = [
+    "EpochFolder",
+    "LabelsTable",
+    "ReadOptions",
+    "atomic_file",
+    "atomic_folder",
+    "read_findings",
+    "read_labels",
+    "read_log",
+    "recording_folder",
+    "scan_log",
+    "write_findings",
+    "write_labels",
+    "write_log",
+]

@@ -1,0 +1,65 @@
+"""Write findings and read them again."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from lossan.errors import TableError
+from lossan.io._atomic import atomic_file, create_parquet
+from lossan.io._metadata import KEY
+from lossan.io._source import PARQUET_MAGIC, arrow_errors
+
+PARQUET, CSV, SUMMARY = "findings.parquet", "findings.csv", "summary.json"
+
+
+def write_findings(table: pa.Table, summary: str, folder: Path) -> None:
+    """Write ``findings.parquet``, ``findings.csv`` and ``summary.json`` into a folder."""
+    metadata = {KEY: json.dumps({"kind": "findings", "schema_version": "1"}).encode()}
+    table = table.replace_schema_metadata(metadata)
+    with atomic_file(folder / PARQUET) as file, create_parquet(file, table.schema) as writer:
+        writer.write_table(table)
+    with atomic_file(folder / CSV) as file:
+        pa.csv.write_csv(table, file)
+    with atomic_file(folder / SUMMARY) as file:
+        file.write(summary.encode() + b"\n")
+
+
+def read_findings(path: Path) -> pa.Table:
+    """Read findings from a folder, a Parquet or a CSV file.
+
+    Raises
+    ------
+    TableError
+        When they are not there or are not findings.
+    """
+    file = path / PARQUET if path.is_dir() else path
+    try:
+        table = _read(file)
+    except FileNotFoundError as error:
+        raise TableError(
+            f"{file}: there is no such file. Findings are written by: lossan analyze LOG -o DIR"
+        ) from error
+    except PermissionError as error:
+        raise TableError(f"{file} cannot be read: permission denied.") from error
+    missing = [c for c in ("sample_id", "flagged") if c not in table.column_names]
+    if missing:
+        raise TableError(
+            f"{file} is not findings: it lacks {', '.join(missing)}; its columns are: "
+            f"{', '.join(table.column_names)}."
+        )
+    return table
+
+
+def _read(file: Path) -> Any:
+    with file.open("rb") as handle:
+        parquet = handle.read(4) == PARQUET_MAGIC
+    with arrow_errors(str(file)):
+        if parquet:
+            return pq.ParquetFile(file, arrow_extensions_enabled=False).read()
+        return pa.csv.read_csv(
+            file, convert_options=pa.csv.ConvertOptions(strings_can_be_null=True)
+        )

@@ -1,0 +1,171 @@
+"""Labels tables: CSV or Parquet with ``sample_id``, ``label`` and whatever else they hold."""
+
+import csv
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from lossan.build import plain_column
+from lossan.errors import Fault, LogError, TableError, hint
+from lossan.io._atomic import atomic_file, create_parquet
+from lossan.io._source import PARQUET_MAGIC, arrow_errors
+
+
+@dataclass(frozen=True, eq=False)
+class LabelsTable:
+    """A labels table as it stands in its file; text of a CSV stays as it was written.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+    name : str
+        The file, for messages.
+    """
+
+    table: pa.Table
+    name: str
+
+    def column(self, field: str) -> pa.Array:
+        """Return a column, integers where all its text is integers."""
+        faults: list[Fault] = []
+        values = plain_column(field, self.table[field].combine_chunks(), faults)
+        if values is None:
+            raise TableError(f"{self.name}: {faults[0].message}")
+        return _typed(values)
+
+    def has(self, field: str) -> bool:
+        """Tell whether there is such a column."""
+        return field in self.table.column_names
+
+    def with_column(self, field: str, values: pa.Array) -> "LabelsTable":
+        """Return the table with a column replaced or added."""
+        if self.has(field):
+            place = self.table.column_names.index(field)
+            return replace(self, table=self.table.set_column(place, field, values))
+        return replace(self, table=self.table.append_column(field, values))
+
+
+def read_labels(path: Path, *, needed: tuple[str, ...] = ("sample_id", "label")) -> LabelsTable:
+    """Read a labels table and check it.
+
+    Raises
+    ------
+    TableError
+        With all faults at once: missing columns, empty values, repeated ids.
+    """
+    try:
+        with path.open("rb") as file:
+            parquet = file.read(4) == PARQUET_MAGIC
+        table = _read_parquet(path) if parquet else _read_csv(path)
+    except FileNotFoundError as error:
+        raise TableError(f"{path}: there is no such file. Check the path.") from error
+    except IsADirectoryError as error:
+        raise TableError(f"{path} is a directory; a labels table is a CSV or Parquet file.") from error
+    except PermissionError as error:
+        raise TableError(f"{path} cannot be read: permission denied.") from error
+    except LogError as error:
+        raise TableError(str(error)) from error
+    faults = [
+        f"there is no column {field!r}; {hint(field, table.column_names)}"
+        for field in needed
+        if field not in table.column_names
+    ]
+    if not faults:
+        faults = _value_faults(table, needed)
+    if faults:
+        raise TableError(f"{path}: " + "\n  ".join(faults))
+    return LabelsTable(table, str(path))
+
+
+def write_labels(labels: LabelsTable, path: Path) -> None:
+    """Write a labels table, as Parquet or CSV by the file's name."""
+    if path.suffix.lower() in {".parquet", ".parq", ".pq"}:
+        with atomic_file(path) as file, create_parquet(file, labels.table.schema) as writer:
+            writer.write_table(labels.table)
+        return
+    columns = [column.to_pylist() for column in labels.table.columns]
+    with atomic_file(path) as file:
+        out = _Encoder(file)
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(labels.table.column_names)
+        writer.writerows(zip(*columns, strict=True))
+
+
+class _Encoder:
+    """What `csv.writer` needs of a file: write text, here as UTF-8."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        return int(self._file.write(text.encode()))
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    with arrow_errors(str(path)):
+        return pq.ParquetFile(path, arrow_extensions_enabled=False).read()
+
+
+def _read_csv(path: Path) -> pa.Table:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.reader(file, strict=True))
+    except UnicodeDecodeError as error:
+        raise TableError(
+            f"{path} is neither Parquet nor UTF-8 text (byte {error.start}). Save it as UTF-8 CSV."
+        ) from error
+    except csv.Error as error:
+        raise TableError(f"{path} is not well-formed CSV: {error}.") from error
+    if not rows:
+        raise TableError(f"{path} is empty; needed is a CSV with a header and a row per sample.")
+    header = rows[0]
+    twice = [name for name, count in Counter(header).items() if count > 1]
+    if twice:
+        raise TableError(f"{path}: the column {twice[0]!r} stands in the header twice.")
+    body = [row for row in rows[1:] if row]
+    for number, row in enumerate(body, 2):
+        if len(row) != len(header):
+            raise TableError(
+                f"{path}: row {number} has {len(row)} values, the header {len(header)}."
+            )
+    columns = list(zip(*body, strict=True)) if body else [() for _ in header]
+    return pa.table(
+        [pa.array(column, pa.large_string()) for column in columns], names=header
+    )
+
+
+def _value_faults(table: pa.Table, needed: tuple[str, ...]) -> list[str]:
+    if not table.num_rows:
+        return ["it holds no samples."]
+    faults = []
+    for field in needed:
+        values = table[field]
+        empty = values.null_count
+        if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+            empty += int(pc.sum(pc.equal(values, "")).as_py() or 0)
+        if empty:
+            faults.append(f"{field} is empty in {empty} rows; every row needs one.")
+    if "sample_id" in needed:
+        counts = pc.value_counts(table["sample_id"].combine_chunks())
+        repeated = counts.filter(pc.greater(counts.field("counts"), 1))
+        if len(repeated):
+            first = repeated.field("values")[0].as_py()
+            faults.append(
+                f"{len(repeated)} sample_id values stand more than once, first {first!r}."
+            )
+    return faults
+
+
+def _typed(values: pa.Array) -> pa.Array:
+    """Return integers where every text is one in its plain form, so that "007" stays text."""
+    if pa.types.is_integer(values.type):
+        return values
+    plain = pc.match_substring_regex(values, r"^(0|-?[1-9][0-9]{0,17})$")
+    if len(values) and values.null_count < len(values) and pc.all(plain).as_py():
+        return values.cast(pa.int64())
+    return values

@@ -1,0 +1,274 @@
+"""Long Parquet, a row per (sample, epoch), streamed into one array an epoch."""
+
+from collections.abc import Iterator
+from typing import Any, final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from lossan.build import Draft, duplicate_fault, plain_column
+from lossan.errors import Fault, LogError
+from lossan.io._options import ReadOptions
+from lossan.io._parts import Part, Parts, Progress, wanted
+from lossan.io._slots import IntegerSlots, RangeSlots, SlotIndex, StringSlots
+from lossan.io._static import Categories, StaticColumn
+from lossan.io._types import to_float32
+from lossan.losslog import FLOAT_CHANNELS, STATIC_FIELDS, Coded
+
+# A NaN that no data holds (data NaN are made canonical): "no row gave this cell anything".
+_ABSENT = np.array([0x7FC0DEAD], np.uint32).view(np.float32)[0]
+_ABSENT_BITS = np.uint32(0x7FC0DEAD)
+_SPARSE = 64  # cells a row may cost before the epochs are taken for something else
+
+
+def read_long(parts: Parts, options: ReadOptions, progress: Progress | None) -> Draft:
+    """Gather a long log in one pass."""
+    reader = _LongReader(parts)
+    for part, batch in parts.batches(wanted(parts.columns), progress):
+        reader.add(part, batch)
+    return reader.draft(options)
+
+
+@final
+class _Slabs:
+    """One array an epoch, each with a cell a slot."""
+
+    def __init__(self, empty: Any, dtype: type, capacity: int) -> None:
+        self._empty, self._dtype, self._capacity = empty, dtype, capacity
+        self.by_epoch: dict[int, NDArray[Any]] = {}
+
+    def put(self, epoch: int, slots: NDArray[np.int64], values: NDArray[Any], need: int) -> None:
+        """Write values to the cells of an epoch; of equal slots the last one wins."""
+        slab = self.by_epoch.get(epoch)
+        if slab is None or len(slab) < need:
+            self._capacity = max(self._capacity, need + need // 2 if slab is not None else need)
+            grown = np.full(self._capacity, self._empty, self._dtype)
+            if slab is not None:
+                grown[: len(slab)] = slab
+            slab = self.by_epoch[epoch] = grown
+        slab[slots] = values
+
+    def gather(self, epochs: list[int], slots: NDArray[np.int64]) -> NDArray[Any]:
+        """Return the cells of slots, shape (n_epochs, n_slots), freeing each slab on the way."""
+        matrix = np.empty((len(epochs), len(slots)), self._dtype)
+        for row, epoch in zip(matrix, epochs, strict=True):
+            slab = self.by_epoch.pop(epoch)
+            inside = slots < len(slab)
+            if inside.all():
+                np.take(slab, slots, out=row, mode="clip")
+            else:
+                row[:] = self._empty
+                row[inside] = slab[slots[inside]]
+        return matrix
+
+
+@final
+class _LongReader:
+    """Takes in batches in any order of rows."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._faults: list[Fault] = []
+        self._range, capacity = _dense_range(parts)
+        self._index: SlotIndex | None = self._range
+        self._capacity = capacity
+        self._loss = _Slabs(_ABSENT, np.float32, capacity)
+        fields = parts.columns.single
+        self._channels = {
+            f: _Slabs(np.nan, np.float32, capacity) for f in FLOAT_CHANNELS if f in fields
+        }
+        self._predicted = _Slabs(-1, np.int32, capacity) if "predicted" in fields else None
+        self._categories = Categories()
+        self._static = {f: StaticColumn(f) for f in STATIC_FIELDS if f in fields}
+        self._rows = 0
+        self._null_ids = self._null_epochs = 0
+
+    def add(self, part: Part, batch: pa.RecordBatch) -> None:
+        """Scatter a batch into the slabs."""
+        for ids, epochs, rows in self._groups(part, batch):
+            slots = self._slots(ids)
+            self._rows += len(slots)
+            need = self._index.capacity if self._index is not None else 0
+            taken = rows if rows is None else pa.array(rows)
+            for epoch, at in _by_epoch(epochs):
+                self._put(batch, epoch, slots if at is None else slots[at], taken, at, need)
+            for field, column in self._static.items():
+                values = _column(batch, self._parts.columns.single[field], taken)
+                plain = plain_column(field, values, self._faults)
+                if plain is None:
+                    raise LogError(part.name, self._faults)
+                column.add(slots, plain, need)
+        self._guard()
+
+    def _put(
+        self,
+        batch: pa.RecordBatch,
+        epoch: int,
+        slots: NDArray[np.int64],
+        taken: pa.Array | None,
+        at: NDArray[np.intp] | None,
+        need: int,
+    ) -> None:
+        names = self._parts.columns.single
+
+        def values(field: str) -> Any:
+            column = _column(batch, names[field], taken)
+            return column if at is None else column.take(pa.array(at))
+
+        loss = to_float32(values("loss"))
+        with np.errstate(invalid="ignore", over="ignore"):
+            suspicious = np.isnan(loss.sum())
+        if suspicious:
+            loss = np.where(np.isnan(loss), np.float32(np.nan), loss)
+        self._loss.put(epoch, slots, loss, need)
+        for field, slabs in self._channels.items():
+            slabs.put(epoch, slots, to_float32(values(field)), need)
+        if self._predicted is not None:
+            plain = plain_column("predicted", values("predicted"), self._faults)
+            if plain is not None:
+                self._predicted.put(epoch, slots, self._categories.codes(plain), need)
+
+    def _groups(
+        self, part: Part, batch: pa.RecordBatch
+    ) -> Iterator[tuple[pa.Array, NDArray[np.int64], NDArray[np.intp] | None]]:
+        """Yield the ids and epochs of the usable rows, and which rows they are if not all."""
+        names = self._parts.columns.single
+        ids = plain_column("sample_id", batch.column(names["sample_id"]), self._faults)
+        if ids is None:
+            raise LogError(part.name, self._faults)
+        if "epoch" in names:
+            epochs = plain_column("epoch", batch.column(names["epoch"]), self._faults)
+        else:
+            epochs = pa.array(np.full(len(ids), part.epoch, np.int64))
+        self._null_ids += ids.null_count
+        self._null_epochs += epochs.null_count
+        if not (ids.null_count or epochs.null_count):
+            yield ids, epochs.to_numpy(), None
+            return
+        usable = ids.is_valid().to_numpy(False) & epochs.is_valid().to_numpy(False)
+        rows = np.flatnonzero(usable)
+        taken = pa.array(rows)
+        if len(rows):
+            yield ids.take(taken), epochs.take(taken).to_numpy(), rows
+
+    def _slots(self, ids: pa.Array) -> NDArray[np.int64]:
+        if self._index is None:
+            integer = pa.types.is_integer(ids.type)
+            self._index = IntegerSlots() if integer else StringSlots()
+        if self._range is not None and not self._range.covers(ids):
+            message = "its statistics contradict its rows (an id outside their range)."
+            raise LogError("the log", [Fault("damaged", message)])
+        return self._index.lookup(ids)
+
+    def _guard(self) -> None:
+        n_epochs = len(self._loss.by_epoch)
+        capacity = max((len(s) for s in self._loss.by_epoch.values()), default=0)
+        if n_epochs * capacity > max(_SPARSE * self._rows, 1 << 24):
+            message = (
+                f"the epoch column has {n_epochs} distinct values in {self._rows} rows; is it a "
+                "step counter? Name the column with the epochs by --epoch-column."
+            )
+            raise LogError("the log", [Fault("epochs", message)])
+
+    def draft(self, options: ReadOptions) -> Draft:
+        """Put samples and epochs in order and tell what was wrong with the rows."""
+        slabs = self._loss.by_epoch
+        epochs = sorted(slabs)
+        need = self._index.capacity if self._index is not None else 0
+        used = np.zeros(need, bool)
+        cells = 0
+        for slab in slabs.values():
+            given = slab[:need].view(np.uint32) != _ABSENT_BITS
+            cells += int(given.sum())
+            used[: len(given)] |= given
+        complete = cells == used.sum() * len(epochs)
+        ids, slots = (
+            self._index.ascending(used)
+            if self._index is not None
+            else (pa.array([], pa.int64()), np.empty(0, np.int64))
+        )
+        self._tell_nulls()
+        if cells < self._rows and options.duplicates == "error":
+            self._faults.append(duplicate_fault(self._rows - cells, self._first_duplicate()))
+        self._faults += [f for c in self._static.values() if (f := c.fault(ids, slots))]
+        loss = self._loss.gather(epochs, slots)
+        if not complete:
+            for row in loss:
+                row[row.view(np.uint32) == _ABSENT_BITS] = np.nan
+        return Draft(
+            sample_id=ids,
+            loss=loss,
+            epochs=np.array(epochs, np.int64),
+            static={f: c.take(slots) for f, c in self._static.items()},
+            channels={f: c.gather(epochs, slots) for f, c in self._channels.items()},
+            predicted=None
+            if self._predicted is None
+            else Coded(self._predicted.gather(epochs, slots), self._categories.values()),
+            faults=self._faults,
+        )
+
+    def _tell_nulls(self) -> None:
+        for name, count in (("sample_id", self._null_ids), ("epoch", self._null_epochs)):
+            if count:
+                message = f"{name} is null in {count} rows; every row needs one. Remove them."
+                self._faults.append(Fault(f"null_{name}", message, count))
+
+    def _first_duplicate(self) -> str:
+        """Find, in a second pass, the first row that repeats an earlier one."""
+        seen = _Slabs(False, bool, self._capacity)
+        names = self._parts.columns.single
+        columns = [names[f] for f in ("sample_id", "epoch") if f in names]
+        for part, batch in self._parts.batches(columns):
+            for ids, epochs, _ in self._groups(part, batch):
+                slots = self._slots(ids)
+                need = self._index.capacity if self._index is not None else 0
+                repeats = []
+                for epoch, at in _by_epoch(epochs):
+                    rows = np.arange(len(slots)) if at is None else at
+                    first_here = np.zeros(len(rows), bool)
+                    first_here[np.unique(slots[rows], return_index=True)[1]] = True
+                    slab = seen.by_epoch.get(epoch)
+                    known = np.zeros(len(rows), bool)
+                    if slab is not None:
+                        inside = slots[rows] < len(slab)
+                        known[inside] = slab[slots[rows][inside]]
+                    repeats += [(int(r), epoch) for r in rows[known | ~first_here][:1]]
+                    seen.put(epoch, slots[rows], np.True_, need)
+                if repeats:
+                    row, epoch = min(repeats)
+                    return f"sample {ids[row].as_py()!r} at epoch {epoch}"
+        return "not found again"  # pragma: no cover - the file changed between the passes
+
+
+def _column(batch: pa.RecordBatch, name: str, taken: pa.Array | None) -> pa.Array:
+    column = batch.column(name)
+    return column if taken is None else column.take(taken)
+
+
+def _by_epoch(epochs: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.intp] | None]]:
+    """Yield each epoch with its rows, None for all of them; rows keep their order."""
+    low, high = int(epochs.min()), int(epochs.max())
+    if low == high:
+        yield low, None
+        return
+    # numpy sorts 16-bit integers by radix, several times as fast as wider ones
+    narrow = (epochs - low).astype(np.uint16) if high - low < 1 << 16 else epochs
+    order = np.argsort(narrow, kind="stable")
+    ordered = epochs[order]
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    for start, stop in zip(starts, [*starts[1:], len(order)], strict=True):
+        yield int(ordered[start]), order[start:stop]
+
+
+def _dense_range(parts: Parts) -> tuple[RangeSlots | None, int]:
+    """Use ids as addresses where the files' statistics say that they fill their range."""
+    ids, epochs = parts.ranges["sample_id"], parts.ranges["epoch"]
+    n_epochs = epochs[1] - epochs[0] + 1 if epochs else 2
+    expected = max(1, -(-parts.n_rows // n_epochs))
+    if ids is None:
+        return None, 0
+    size = ids[1] - ids[0] + 1
+    if size <= expected + expected // 2:
+        return RangeSlots(ids[0], size), size
+    return None, 0

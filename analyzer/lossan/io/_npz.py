@@ -1,0 +1,98 @@
+"""NPZ logs: plain arrays by name; never pickled objects."""
+
+import json
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy
+
+from lossan.build import Reading, build_reading
+from lossan.errors import Fault, LogError, hint
+from lossan.io._metadata import parse_metadata
+from lossan.io._options import FIELDS, ReadOptions
+
+_RATIO = 1100  # deflate cannot compress better; a header that claims more is lying
+
+
+def read_npz(path: Path, options: ReadOptions) -> Reading:
+    """Read an NPZ log; every member's header is checked before anything is allocated."""
+    source = str(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            arrays = _load(archive, source, options)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        message = f"it is not a whole zip archive ({error}). Copy or write it again."
+        raise LogError(source, [Fault("truncated", message)]) from error
+    except MemoryError as error:
+        raise LogError(source, [Fault("memory", f"not enough memory: {error}")]) from error
+    metadata = parse_metadata(str(arrays.pop("meta")) if "meta" in arrays else None, source)
+    loss = arrays.pop("loss")
+    return build_reading(
+        loss,
+        arrays.pop("sample_id", None),
+        arrays,
+        metadata=metadata,
+        layout="npz",
+        invalid=options.invalid,
+        duplicates=options.duplicates,
+    )
+
+
+def write_npz(arrays: dict[str, Any], metadata: dict[str, Any], file: Any) -> None:
+    """Write arrays and metadata as an NPZ log."""
+    np.savez_compressed(file, meta=np.array(json.dumps(metadata)), **arrays, allow_pickle=False)
+
+
+def _load(archive: zipfile.ZipFile, source: str, options: ReadOptions) -> dict[str, Any]:
+    members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+    faults = [
+        Fault("no_column", f"there is no array {column!r} ({option}); {hint(column, members)}")
+        for option, column in options.given().items()
+        if column not in members
+    ]
+    wanted = {f: options.column(f) for f in FIELDS if f != "epoch" and options.column(f) in members}
+    if "loss" not in wanted and not faults:
+        message = (
+            f"there is no array 'loss'; its arrays are: {', '.join(members) or 'none'}. "
+            "Name the one with the losses by --loss-column."
+        )
+        faults.append(Fault("no_column", message))
+    wanted |= {"meta": "meta"} if "meta" in members else {}
+    for name in wanted.values():
+        faults += _header_faults(archive, members[name], name)
+    if faults:
+        raise LogError(source, faults)
+    arrays = {}
+    for field, name in wanted.items():
+        try:
+            with archive.open(members[name]) as member:
+                arrays[field] = npy.read_array(member, allow_pickle=False)
+        except ValueError as error:
+            message = f"the array {name!r} is damaged ({error}). Write the log again."
+            raise LogError(source, [Fault("damaged", message)]) from error
+    return arrays
+
+
+def _header_faults(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> list[Fault]:
+    try:
+        with archive.open(info) as member:
+            version = npy.read_magic(member)
+            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+            shape, _, dtype = read(member)
+    except (ValueError, EOFError, NotImplementedError, RuntimeError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return [Fault("damaged", f"the array {name!r} has no readable header ({first}).")]
+    if dtype.hasobject:
+        message = (
+            f"the array {name!r} holds pickled Python objects, which can run code and are never "
+            "loaded. Save numbers, or fixed-width strings by astype(str)."
+        )
+        return [Fault("pickle", message)]
+    claimed = dtype.itemsize * int(np.prod(shape, dtype=object)) if shape else dtype.itemsize
+    if claimed > info.file_size or info.file_size > _RATIO * (info.compress_size + 64):
+        message = f"the array {name!r} claims {claimed} bytes, more than its member can hold."
+        return [Fault("damaged", message)]
+    return []

@@ -1,0 +1,167 @@
+"""How to read a log, and which of its columns means what."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from lossan.errors import Fault, OptionError, hint
+from lossan.io._types import is_list
+from lossan.losslog import CHANNELS, STATIC_FIELDS
+
+FIELDS = ("sample_id", "epoch", "loss", *STATIC_FIELDS, *CHANNELS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """Names of columns and what to do with what should not be there.
+
+    Parameters
+    ----------
+    id_column, epoch_column, loss_column, label_column, true_label_column : str, optional
+        Columns that have other names than the format gives them.
+    duplicates : {"error", "last"}
+        What to do with a repeated (sample, epoch).
+    invalid : {"error", "mask"}
+        What to do with infinite losses.
+    """
+
+    id_column: str | None = None
+    epoch_column: str | None = None
+    loss_column: str | None = None
+    label_column: str | None = None
+    true_label_column: str | None = None
+    duplicates: str = "error"
+    invalid: str = "error"
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("duplicates", ("error", "last")), ("invalid", ("error", "mask"))):
+            value = getattr(self, name)
+            if value not in allowed:
+                raise OptionError(f"{name} is {value!r}; {hint(value, allowed)}")
+
+    def column(self, field: str) -> str:
+        """Return the name of the column that holds a field."""
+        given = {
+            "sample_id": self.id_column,
+            "epoch": self.epoch_column,
+            "loss": self.loss_column,
+            "label": self.label_column,
+            "true_label": self.true_label_column,
+        }.get(field)
+        return given or field
+
+    def given(self) -> dict[str, str]:
+        """Return the fields whose column the user named, by option."""
+        options = {
+            "--id-column": self.id_column,
+            "--epoch-column": self.epoch_column,
+            "--loss-column": self.loss_column,
+            "--label-column": self.label_column,
+            "--true-label-column": self.true_label_column,
+        }
+        return {option: column for option, column in options.items() if column}
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a Parquet file hold which field.
+
+    Parameters
+    ----------
+    layout : {"long", "wide"}
+    single : dict
+        Field to column.
+    numbered : dict
+        Field to its columns in epoch order, for a wide file with ``loss_1 ... loss_N``.
+    numbers : tuple of int
+        The numbers of the loss columns.
+    """
+
+    layout: str
+    single: dict[str, str]
+    numbered: dict[str, list[str]]
+    numbers: tuple[int, ...] = ()
+
+
+def find_columns(
+    schema: pa.Schema, options: ReadOptions, *, epoch_in_path: bool, faults: list[Fault]
+) -> Columns | None:
+    """Tell long from wide and find every field, or say what is missing and what there is."""
+    names = schema.names
+    missing = [(o, c) for o, c in options.given().items() if c not in names]
+    for option, column in missing:
+        if option == "--loss-column" and _numbered(column, names):
+            continue
+        if option == "--epoch-column" and epoch_in_path:
+            continue
+        faults.append(
+            Fault("no_column", f"there is no column {column!r} ({option}); {hint(column, names)}")
+        )
+    single = {f: options.column(f) for f in FIELDS if options.column(f) in names}
+    loss_numbers = {} if "loss" in single else _numbered(options.column("loss"), names)
+    listed = "loss" in single and is_list(schema.field(single["loss"]).type)
+    layout = "wide" if loss_numbers or listed else "long"
+    _require(layout, single, bool(loss_numbers), names, epoch_in_path, faults)
+    if faults:
+        return None
+    if layout == "long":
+        return Columns("long", single, {})
+    single.pop("epoch", None)
+    numbered = {"loss": list(loss_numbers.values())} if loss_numbers else {}
+    for field in CHANNELS:
+        if field not in single and (found := _numbered(options.column(field), names)):
+            numbered[field] = list(found.values())
+    return Columns("wide", single, numbered, tuple(loss_numbers))
+
+
+def _require(
+    layout: str,
+    single: dict[str, str],
+    numbered: bool,
+    names: Sequence[str],
+    epoch_in_path: bool,
+    faults: list[Fault],
+) -> None:
+    needed = {
+        "loss": ("--loss-column", "the losses", "loss" in single or numbered),
+        "sample_id": ("--id-column", "the sample ids", "sample_id" in single),
+        "epoch": (
+            "--epoch-column",
+            "the epochs (or make loss a list column, a row a sample)",
+            layout == "wide" or "epoch" in single or epoch_in_path,
+        ),
+    }
+    for field, (option, what, there) in needed.items():
+        if there or any(option in fault.message for fault in faults):
+            continue
+        guess = _guess(field, names)
+        suggestion = f" Did you mean {option} {guess}?" if guess else ""
+        message = (
+            f"there is no column {field!r}; its columns are: {', '.join(names) or 'none'}. "
+            f"Name the one with {what} by {option}.{suggestion}"
+        )
+        faults.append(Fault("no_column", message))
+
+
+def _guess(field: str, names: Sequence[str]) -> str | None:
+    stems = {
+        "loss": ("loss", "nll", "cross_entropy", "ce"),
+        "sample_id": ("id", "index", "guid", "name", "file"),
+        "epoch": ("epoch", "step", "iteration"),
+    }[field]
+    for stem in stems:
+        for name in names:
+            if re.search(rf"(^|[_\W]|[a-z](?=[A-Z])){stem}([_\W]|$)", name, re.IGNORECASE):
+                return name
+    return None
+
+
+def _numbered(stem: str, names: Sequence[str]) -> dict[int, str]:
+    found = {
+        int(match[1]): name
+        for name in names
+        if (match := re.fullmatch(rf"{re.escape(stem)}_(\d{{1,9}})", name))
+    }
+    return dict(sorted(found.items()))

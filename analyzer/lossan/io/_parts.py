@@ -1,0 +1,180 @@
+"""The Parquet parts of a log as one stream of batches, with their columns and statistics."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from lossan.errors import Fault, LogError
+from lossan.io._options import Columns, ReadOptions, find_columns
+from lossan.io._source import Part, arrow_errors
+from lossan.io._types import check_types, is_number
+from lossan.losslog import STATIC_FIELDS
+
+Progress = Callable[[int, int], None]
+"""Called with the rows read so far and the rows there are."""
+
+BATCH_ROWS = 1 << 19
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The opened parts of a log, all of one layout.
+
+    Parameters
+    ----------
+    parts : list of Part
+    columns : Columns
+    n_rows : int
+        As the footers state it.
+    schema : pyarrow.Schema
+        Of the first part.
+    """
+
+    parts: list[Part]
+    columns: Columns
+    n_rows: int
+    schema: pa.Schema
+    ranges: dict[str, tuple[int, int] | None]
+
+    def batches(
+        self, columns: list[str], progress: Progress | None = None
+    ) -> Iterator[tuple[Part, pa.RecordBatch]]:
+        """Yield batches, the next one decoded in the background while this one is used."""
+        done = 0
+        stream = self._stream(columns)
+        with ThreadPoolExecutor(1) as pool:
+            ahead = pool.submit(next, stream, None)
+            while (item := ahead.result()) is not None:
+                ahead = pool.submit(next, stream, None)
+                yield item
+                done += item[1].num_rows
+                del item
+                if progress is not None:
+                    progress(done, self.n_rows)
+
+    def _stream(self, columns: list[str]) -> Iterator[tuple[Part, pa.RecordBatch]]:
+        for part in self.parts:
+            with arrow_errors(part.name):
+                file = part.open()
+                there = [c for c in columns if c in file.schema_arrow.names]
+                for batch in file.iter_batches(BATCH_ROWS, columns=there, use_threads=True):
+                    yield part, batch
+
+
+def open_parts(parts: list[Part], options: ReadOptions) -> tuple[Parts, dict[bytes, bytes]]:
+    """Read every footer, find the columns and check that the parts agree."""
+    faults: list[Fault] = []
+    first: tuple[Columns, pa.Schema, str] | None = None
+    metadata: dict[bytes, bytes] = {}
+    n_rows = 0
+    ranges: dict[str, tuple[int, int] | None] = {}
+    for part in parts:
+        with arrow_errors(part.name):
+            file = part.open()
+            schema = file.schema_arrow
+        part_faults: list[Fault] = []
+        columns = find_columns(
+            schema, options, epoch_in_path=part.epoch is not None, faults=part_faults
+        )
+        if columns is not None:
+            check_types(schema, columns, part_faults)
+        if part_faults or columns is None:
+            if len(parts) > 1:
+                part_faults = [Fault(f.code, f"{part.name}: {f.message}") for f in part_faults]
+            faults += part_faults
+            continue
+        if first is None:
+            first, metadata = (columns, schema, part.name), schema.metadata or {}
+            ranges = {f: None for f in ("sample_id", "epoch")}
+        else:
+            faults += _disagreements(first, columns, schema, part.name)
+        n_rows += file.metadata.num_rows
+        _widen(ranges, part, file.metadata, columns, is_first=n_rows == file.metadata.num_rows)
+    if faults or first is None:
+        raise LogError(parts[0].name if len(parts) == 1 else "the directory", faults)
+    return Parts(parts, first[0], n_rows, first[1], ranges), metadata
+
+
+def _disagreements(
+    first: tuple[Columns, pa.Schema, str], columns: Columns, schema: pa.Schema, name: str
+) -> list[Fault]:
+    """Tell where a part means another thing by its columns than the first part does."""
+    expected, expected_schema, expected_name = first
+    if (columns.layout, columns.single, columns.numbered) != (
+        expected.layout,
+        expected.single,
+        expected.numbered,
+    ):
+        fields = set(columns.single) ^ set(expected.single)
+        what = f"the columns {', '.join(sorted(fields))}" if fields else "its layout"
+        message = f"{name} and {expected_name} differ in {what}; all parts must have the same."
+        return [Fault("schema", message)]
+    faults = []
+    for column in columns.single.values():
+        kind, other = schema.field(column).type, expected_schema.field(column).type
+        if not _alike(kind, other):
+            message = (
+                f"{column} is {other} in {expected_name} and {kind} in {name}; all parts must "
+                "have the same type. Cast one."
+            )
+            faults.append(Fault("schema", message))
+    return faults
+
+
+def _alike(kind: pa.DataType, other: pa.DataType) -> bool:
+    def family(t: pa.DataType) -> str:
+        if pa.types.is_dictionary(t):
+            t = t.value_type
+        if pa.types.is_integer(t):
+            return "integer"
+        return "number" if is_number(t) else "list" if pa.types.is_nested(t) else "text"
+
+    return family(kind) == family(other) or pa.types.is_null(kind) or pa.types.is_null(other)
+
+
+def _widen(
+    ranges: dict[str, tuple[int, int] | None],
+    part: Part,
+    footer: Any,
+    columns: Columns,
+    *,
+    is_first: bool,
+) -> None:
+    """Extend the known ranges of ids and epochs by a part's statistics, or forget them."""
+    for field in ranges:
+        if field == "epoch" and "epoch" not in columns.single and part.epoch is not None:
+            found: tuple[int, int] | None = (part.epoch, part.epoch)
+        else:
+            found = _range(footer, columns.single.get(field, ""))
+        known = ranges[field]
+        if is_first:
+            ranges[field] = found
+        elif found is None or known is None:
+            ranges[field] = None
+        else:
+            ranges[field] = (min(known[0], found[0]), max(known[1], found[1]))
+
+
+def _range(footer: Any, column: str) -> tuple[int, int] | None:
+    low, high = [], []
+    for group in range(footer.num_row_groups):
+        for index in range(footer.num_columns):
+            chunk = footer.row_group(group).column(index)
+            if chunk.path_in_schema != column:
+                continue
+            stats = chunk.statistics
+            if stats is None or not stats.has_min_max or not isinstance(stats.min, int):
+                return None
+            low.append(stats.min)
+            high.append(stats.max)
+    return (min(low), max(high)) if low else None
+
+
+def wanted(columns: Columns) -> list[str]:
+    """Return the columns to decode."""
+    order = ["sample_id", "epoch", "loss", *STATIC_FIELDS]
+    single = sorted(columns.single, key=lambda f: order.index(f) if f in order else len(order))
+    return [columns.single[f] for f in single] + [n for ns in columns.numbered.values() for n in ns]

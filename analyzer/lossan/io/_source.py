@@ -1,0 +1,167 @@
+"""What a path holds, told by its content; the Parquet files behind it."""
+
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lossan.errors import Fault, LogError
+
+PARQUET_MAGIC = b"PAR1"
+ZIP_MAGIC = b"PK\x03\x04"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One Parquet file of a log.
+
+    Parameters
+    ----------
+    name : str
+        The file, as messages call it.
+    source : Path or file object
+    epoch : int, optional
+        The epoch its folder names, as in ``epoch=3/part-0.parquet``.
+    """
+
+    name: str
+    source: Any
+    epoch: int | None = None
+
+    def open(self) -> pq.ParquetFile:
+        """Open the file and read its footer."""
+        if not isinstance(self.source, Path):
+            self.source.seek(0)
+        # Extension types named in a file are not acted upon: data brings no code.
+        return pq.ParquetFile(self.source, arrow_extensions_enabled=False)
+
+
+@contextmanager
+def parts_of(path: str) -> Iterator[list[Part] | Path]:
+    """Yield the Parquet parts of a log, or the path itself where it is an NPZ file."""
+    if path == "-":
+        with tempfile.TemporaryFile() as spool:
+            _copy(sys.stdin.buffer, spool)
+            if spool.tell() == 0:
+                raise LogError("standard input", [Fault("empty", "nothing came in.")])
+            _check_parquet(spool, "standard input")
+            yield [Part("standard input", spool)]
+        return
+    place = Path(path)
+    try:
+        if place.is_dir():
+            yield _directory_parts(place)
+        else:
+            yield _file_parts(place)
+    except FileNotFoundError as error:
+        raise LogError(path, [Fault("not_found", f"there is no such file.{_near(place)}")]) from error
+    except PermissionError as error:
+        message = "it cannot be read: permission denied. Ask its owner, or run as another user."
+        raise LogError(str(error.filename or path), [Fault("permission", message)]) from error
+    except IsADirectoryError as error:
+        raise LogError(path, [Fault("type", "it is a directory.")]) from error
+
+
+def recording_folder(path: Path) -> Path:
+    """Return the folder in which the Recorder keeps the epochs of a log still being written."""
+    return path.with_name(path.name + ".recording")
+
+
+def _near(place: Path) -> str:
+    if recording_folder(place).is_dir():
+        return (
+            f" A recording of it that was not closed is in {recording_folder(place)}: analyse "
+            "that, or go on with it by Recorder(..., resume=True)."
+        )
+    return " Check the path."
+
+
+def _copy(source: IO[bytes], target: IO[bytes]) -> None:
+    while chunk := source.read(1 << 20):
+        target.write(chunk)
+
+
+def _file_parts(place: Path) -> list[Part] | Path:
+    with place.open("rb") as file:
+        magic = file.read(4)
+        if magic == ZIP_MAGIC:
+            return place
+        _check_parquet(file, str(place))
+    return [Part(str(place), place)]
+
+
+def _check_parquet(file: IO[bytes], name: str) -> None:
+    """Refuse what is not Parquet, or Parquet whose end is missing."""
+    file.seek(0)
+    head = file.read(4)
+    if not head:
+        raise LogError(name, [Fault("empty", "the file is empty.")])
+    if head == ZIP_MAGIC and name == "standard input":
+        message = "standard input must be Parquet; this is a zip archive. Give NPZ as a file."
+        raise LogError(name, [Fault("format", message)])
+    if head != PARQUET_MAGIC:
+        message = (
+            f"it is neither Parquet nor NPZ: it begins with {head!r}. A loss log is a Parquet "
+            "file, a directory of them, or an NPZ file."
+        )
+        raise LogError(name, [Fault("format", message)])
+    size = file.seek(0, 2)
+    file.seek(max(0, size - 4))
+    if size < 12 or file.read(4) != PARQUET_MAGIC:
+        message = "it is truncated: a Parquet file ends with 'PAR1'. Copy or write it again."
+        raise LogError(name, [Fault("truncated", message)])
+    file.seek(0)
+
+
+def _directory_parts(place: Path) -> list[Part]:
+    parts, faults = [], []
+    for path in sorted(p for p in place.rglob("*") if p.is_file()):
+        inside = path.relative_to(place)
+        if any(piece.startswith((".", "_")) for piece in inside.parts):
+            continue  # unfinished files, markers such as _SUCCESS
+        with path.open("rb") as file:
+            named = path.suffix.lower() in {".parquet", ".parq", ".pq"}
+            if not named and file.read(4) != PARQUET_MAGIC:
+                continue
+            try:
+                _check_parquet(file, str(path))
+            except LogError as error:
+                faults += [Fault(f.code, f"{inside}: {f.message}") for f in error.faults]
+                continue
+        parts.append(Part(str(inside), path, _epoch_of(inside)))
+    if faults:
+        raise LogError(str(place), faults)
+    if not parts:
+        message = "the directory holds no Parquet file; a directory log is made of long ones."
+        raise LogError(str(place), [Fault("empty", message)])
+    return parts
+
+
+def _epoch_of(inside: Path) -> int | None:
+    for piece in inside.parts[:-1]:
+        if match := re.fullmatch(r"epoch=(-?\d{1,18})", piece):
+            return int(match[1])
+    return None
+
+
+@contextmanager
+def arrow_errors(name: str) -> Iterator[None]:
+    """Turn what Arrow raises on a damaged file into a LogError that names the file."""
+    try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
+        if isinstance(error, PermissionError | FileNotFoundError):
+            raise
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if isinstance(error, MemoryError):
+            fault = Fault("memory", f"there is not enough memory to read it ({first}).")
+        else:
+            fault = Fault("damaged", f"it is damaged: {first}. Copy or write it again.")
+        raise LogError(name, [fault]) from error

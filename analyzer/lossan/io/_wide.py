@@ -1,0 +1,139 @@
+"""Wide Parquet, a row per sample: list columns or numbered ones."""
+
+from typing import Any, final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from lossan.build import Draft, plain_column
+from lossan.errors import Fault, LogError
+from lossan.io._parts import Part, Parts, Progress, wanted
+from lossan.io._static import Categories
+from lossan.io._types import is_list, to_float32
+from lossan.losslog import FLOAT_CHANNELS, STATIC_FIELDS, Coded
+
+
+def read_wide(parts: Parts, progress: Progress | None) -> Draft:
+    """Gather a wide log in one pass."""
+    reader = _WideReader(parts)
+    for part, batch in parts.batches(wanted(parts.columns), progress):
+        reader.add(part, batch)
+    return reader.draft()
+
+
+@final
+class _Grid:
+    """An epoch-major array that grows in epochs when a longer list comes."""
+
+    def __init__(self, empty: Any, dtype: type, n_samples: int) -> None:
+        self._empty, self._dtype, self._n_samples = empty, dtype, n_samples
+        self._epochs: list[NDArray[Any]] = []
+
+    def put(self, start: int, values: NDArray[Any]) -> None:
+        """Write a block of shape (n_epochs, n_rows) from a row on."""
+        while len(self._epochs) < len(values):
+            epoch = np.empty(self._n_samples, self._dtype)
+            epoch[:start] = self._empty
+            self._epochs.append(epoch)
+        stop = start + values.shape[1]
+        for number, epoch in enumerate(self._epochs):
+            epoch[start:stop] = values[number] if number < len(values) else self._empty
+
+    def matrix(self, n_epochs: int, n_rows: int) -> NDArray[Any]:
+        """Return the array of shape (n_epochs, n_rows), freeing its pieces on the way."""
+        matrix = np.full((n_epochs, n_rows), self._empty, self._dtype)
+        for row, epoch in zip(matrix, self._epochs, strict=False):
+            row[:] = epoch[:n_rows]
+        self._epochs.clear()
+        return matrix
+
+    @property
+    def n_epochs(self) -> int:
+        return len(self._epochs)
+
+
+@final
+class _WideReader:
+    def __init__(self, parts: Parts) -> None:
+        self._columns, self._n_rows = parts.columns, 0
+        there = {*parts.columns.single, *parts.columns.numbered}
+        self._faults: list[Fault] = []
+        self._loss = _Grid(np.nan, np.float32, parts.n_rows)
+        self._channels = {
+            f: _Grid(np.nan, np.float32, parts.n_rows) for f in FLOAT_CHANNELS if f in there
+        }
+        self._predicted = _Grid(-1, np.int32, parts.n_rows) if "predicted" in there else None
+        self._categories = Categories()
+        self._plain: dict[str, list[pa.Array]] = {
+            f: [] for f in ("sample_id", *STATIC_FIELDS) if f in there
+        }
+
+    def add(self, part: Part, batch: pa.RecordBatch) -> None:
+        """Take in a batch of samples."""
+        for field, chunks in self._plain.items():
+            column = batch.column(self._columns.single[field])
+            plain = plain_column(field, column, self._faults)
+            if plain is None:
+                raise LogError(part.name, self._faults)
+            chunks.append(plain)
+        self._loss.put(self._n_rows, self._block(batch, "loss"))
+        for field, grid in self._channels.items():
+            grid.put(self._n_rows, self._block(batch, field))
+        if self._predicted is not None:
+            self._predicted.put(self._n_rows, self._block(batch, "predicted"))
+        self._n_rows += batch.num_rows
+
+    def draft(self) -> Draft:
+        """Return what was gathered; samples still in the order of the rows."""
+        n_epochs = self._loss.n_epochs
+        for field, grid in (*self._channels.items(), ("predicted", self._predicted)):
+            if grid is not None and grid.n_epochs > n_epochs:
+                message = f"{field} has {grid.n_epochs} epochs in some row, loss {n_epochs}."
+                self._faults.append(Fault("shape", message))
+        plain = {
+            f: pa.concat_arrays(chunks) if chunks else pa.array([], pa.int64())
+            for f, chunks in self._plain.items()
+        }
+        return Draft(
+            sample_id=plain.pop("sample_id"),
+            loss=self._loss.matrix(n_epochs, self._n_rows),
+            epochs=np.array(self._columns.numbers or range(1, n_epochs + 1), np.int64),
+            static=plain,
+            channels={f: g.matrix(n_epochs, self._n_rows) for f, g in self._channels.items()},
+            predicted=None
+            if self._predicted is None
+            else Coded(self._predicted.matrix(n_epochs, self._n_rows), self._categories.values()),
+            faults=self._faults,
+        )
+
+    def _block(self, batch: pa.RecordBatch, field: str) -> NDArray[Any]:
+        """Return a channel of a batch, (n_epochs, n_rows): as numbers, or as codes of classes."""
+        if field in self._columns.numbered:
+            columns = self._columns.numbered[field]
+            return np.stack([self._values(batch.column(c), field) for c in columns])
+        return self._list_block(batch.column(self._columns.single[field]), field)
+
+    def _values(self, values: pa.Array, field: str) -> NDArray[Any]:
+        if field != "predicted":
+            numbers = to_float32(values)
+            return np.where(np.isnan(numbers), np.float32(np.nan), numbers)
+        plain = plain_column(field, values, self._faults)
+        return np.full(len(values), -1) if plain is None else self._categories.codes(plain)
+
+    def _list_block(self, lists: pa.Array, field: str) -> NDArray[Any]:
+        if pa.types.is_fixed_size_list(lists.type) and not lists.null_count:
+            width = lists.type.list_size
+            flat = self._values(lists.flatten(), field)
+            return np.ascontiguousarray(flat.reshape(len(lists), width).T)
+        if not is_list(lists.type):  # pragma: no cover - the types were checked before
+            raise TypeError(lists.type)
+        lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+        flat = self._values(lists.flatten(), field)
+        width = int(lengths.max(initial=0))
+        if len(flat) == len(lists) * width:
+            return np.ascontiguousarray(flat.reshape(len(lists), width).T)
+        block = np.full((len(lists), width), -1 if field == "predicted" else np.nan, flat.dtype)
+        block[np.arange(width) < lengths[:, None]] = flat
+        return np.ascontiguousarray(block.T)

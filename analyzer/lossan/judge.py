@@ -1,0 +1,86 @@
+"""Findings against a truth that came with them or from elsewhere."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from lossan.errors import TableError
+from lossan.evaluate import evaluate
+from lossan.io import LabelsTable
+from lossan.results import Evaluation
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """An evaluation, and how many findings had no known truth."""
+
+    evaluation: Evaluation
+    n_unknown: int
+
+
+def judge(findings: pa.Table, labels: LabelsTable | None, name: str) -> Judgement:
+    """Evaluate findings against their own ``true_label`` or that of a labels table.
+
+    Parameters
+    ----------
+    findings : pyarrow.Table
+        As `lossan.io.read_findings` returns it.
+    labels : LabelsTable, optional
+        With ``sample_id`` and ``true_label``, or ``label`` where that is the truth.
+    name : str
+        The findings, for messages.
+
+    Raises
+    ------
+    TableError
+        When no truth is known for any finding, or the findings hold no labels.
+    """
+    if "label" not in findings.column_names or _empty(findings["label"]):
+        raise TableError(f"{name} holds no labels, so none can be right or wrong.")
+    label = findings["label"].combine_chunks()
+    truth = _own_truth(findings, name) if labels is None else _truth_of(findings, labels)
+    found = wrong_labels(label, truth)
+    if found is None:
+        raise TableError(f"the truth is known for none of the {len(label)} samples of {name}.")
+    wrong, known = found
+    flagged = findings["flagged"].to_numpy().astype(bool)
+    score = None
+    if "score" in findings.column_names:
+        score = findings["score"].cast(pa.float64()).to_numpy()[known]
+    return Judgement(evaluate(wrong[known], flagged[known], score), int((~known).sum()))
+
+
+def wrong_labels(
+    label: pa.Array, true_label: pa.Array
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
+    """Return which labels are wrong and where that is known, None where nothing is."""
+    if label.type != true_label.type:
+        label, true_label = label.cast(pa.large_string()), true_label.cast(pa.large_string())
+    differs = pc.not_equal(label, true_label)
+    known = differs.is_valid().to_numpy(zero_copy_only=False)
+    if not known.any():
+        return None
+    return pc.fill_null(differs, False).to_numpy(zero_copy_only=False), known
+
+
+def _own_truth(findings: pa.Table, name: str) -> pa.Array:
+    if "true_label" not in findings.column_names:
+        raise TableError(f"{name} has no true_label; name a labels table that has, by --truth.")
+    return findings["true_label"].combine_chunks()
+
+
+def _truth_of(findings: pa.Table, labels: LabelsTable) -> pa.Array:
+    field = "true_label" if labels.has("true_label") else "label"
+    if not labels.has(field):
+        raise TableError(f"{labels.name} has neither true_label nor label.")
+    ids, known = findings["sample_id"].combine_chunks(), labels.column("sample_id")
+    if ids.type != known.type:
+        ids, known = ids.cast(pa.large_string()), known.cast(pa.large_string())
+    return labels.column(field).take(pc.index_in(ids, value_set=known))
+
+
+def _empty(column: pa.ChunkedArray) -> bool:
+    return bool(column.null_count == len(column))

@@ -1,0 +1,197 @@
+"""The loss log in memory: one frozen object, whatever file it came from."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from lossan._version import __version__
+
+FORMAT_VERSION = "1"
+STATIC_FIELDS = ("label", "true_label", "path", "group")
+"""Fields with one value a sample."""
+FLOAT_CHANNELS = ("label_prob", "margin", "predicted_prob")
+"""Optional fields with one number a sample and epoch."""
+CHANNELS = (*FLOAT_CHANNELS, "predicted")
+PROBABILITIES = ("label_prob", "predicted_prob")
+
+Floats = NDArray[np.float32]
+"""An array of shape (n_samples, n_epochs), epoch-major in memory."""
+
+
+@dataclass(frozen=True, eq=False)
+class Coded:
+    """Classes stored as numbers: ``values[codes]``, with -1 for not observed.
+
+    Parameters
+    ----------
+    codes : ndarray of int32
+    values : pyarrow.Array
+    """
+
+    codes: NDArray[np.int32]
+    values: pa.Array
+
+
+@dataclass(frozen=True, eq=False)
+class LossLog:
+    """The loss of each sample at each epoch, with what is known about the samples.
+
+    Build one with `lossan.read_log` or `lossan.build_log`, which check it and put it in
+    canonical order: samples ascending by id, epochs ascending.
+
+    Parameters
+    ----------
+    sample_id : pyarrow.Array
+        Unique ids, int64 or string, of shape (n_samples,), ascending.
+    loss : ndarray of float32
+        Shape (n_samples, n_epochs), in nats for cross-entropy; NaN = not observed. Epoch-major
+        in memory: ``loss.T`` is C-contiguous.
+    label, true_label, path, group : pyarrow.Array, optional
+        Shape (n_samples,). The given label; the known truth, which no detector reads; the image;
+        what belongs together, such as a patient.
+    label_prob, margin, predicted_prob : ndarray of float32, optional
+        Shape (n_samples, n_epochs).
+    predicted : Coded, optional
+        The most probable class, its codes of shape (n_samples, n_epochs).
+    epochs : ndarray of int64
+        The epochs' own numbers, shape (n_epochs,).
+    metadata : mapping
+        What the producer stated about the run.
+    """
+
+    sample_id: pa.Array
+    loss: Floats
+    label: pa.Array | None = None
+    true_label: pa.Array | None = None
+    path: pa.Array | None = None
+    group: pa.Array | None = None
+    label_prob: Floats | None = None
+    margin: Floats | None = None
+    predicted_prob: Floats | None = None
+    predicted: Coded | None = None
+    epochs: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_samples(self) -> int:
+        """How many samples the log holds."""
+        return int(self.loss.shape[0])
+
+    @property
+    def n_epochs(self) -> int:
+        """How many epochs the log holds."""
+        return int(self.loss.shape[1])
+
+    @property
+    def recorded(self) -> str | None:
+        """``"train"``, ``"eval"``, or None where the log does not say."""
+        value = self.metadata.get("recorded")
+        return value if isinstance(value, str) else None
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The optional fields this log has, in the order of the format."""
+        return tuple(f for f in (*STATIC_FIELDS, *CHANNELS) if getattr(self, f) is not None)
+
+    @cached_property
+    def n_observed(self) -> NDArray[np.int32]:
+        """Shape (n_samples,): at how many epochs each sample was observed."""
+        count = np.zeros(self.n_samples, np.int32)
+        for epoch in self.loss.T:
+            count += ~np.isnan(epoch)
+        return count
+
+    @cached_property
+    def coded_label(self) -> Coded | None:
+        """The given labels as codes of shape (n_samples,) into their sorted distinct values."""
+        return None if self.label is None else encode(self.label)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over ids, given labels and losses; the same for every physical form."""
+        digest = hashlib.sha256(f"lossan log {self.loss.shape}".encode())
+        for values in (self.sample_id, self.label):
+            digest.update(_canonical_bytes(values))
+        for epoch in self.loss.T:
+            digest.update(np.ascontiguousarray(epoch).astype("<f4", copy=False).data)
+        return f"sha256:{digest.hexdigest()}"
+
+    def without_truth(self) -> "LossLog":
+        """Return the same log as a detector may see it."""
+        return self if self.true_label is None else replace(self, true_label=None)
+
+    def select(self, rows: NDArray[np.integer[Any]]) -> "LossLog":
+        """Return the log of some of its samples, given by ascending row numbers."""
+        taken = pa.array(rows)
+        columns = {f: v.take(taken) for f in STATIC_FIELDS if (v := getattr(self, f)) is not None}
+        matrices = {
+            f: np.ascontiguousarray(v.T[:, rows]).T
+            for f in ("loss", *FLOAT_CHANNELS)
+            if (v := getattr(self, f)) is not None
+        }
+        predicted = self.predicted and Coded(self.predicted.codes[rows], self.predicted.values)
+        return replace(
+            self,
+            sample_id=self.sample_id.take(taken),
+            predicted=predicted,
+            **columns,
+            **matrices,
+        )
+
+    def __repr__(self) -> str:
+        extra = f", {', '.join(self.channels)}" if self.channels else ""
+        return f"LossLog({self.n_samples} samples x {self.n_epochs} epochs{extra})"
+
+
+def encode(values: pa.Array) -> Coded:
+    """Turn a column into codes into its sorted distinct values; null becomes -1.
+
+    Examples
+    --------
+    >>> coded = encode(pa.array(["b", None, "a"]))
+    >>> coded.codes.tolist(), coded.values.to_pylist()
+    ([1, -1, 0], ['a', 'b'])
+    """
+    distinct = pc.unique(values).drop_null()
+    distinct = distinct.take(pc.sort_indices(distinct))
+    codes = pc.fill_null(pc.index_in(values, value_set=distinct), -1)
+    return Coded(codes.to_numpy(zero_copy_only=False).astype(np.int32, copy=False), distinct)
+
+
+def stamp(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Add what every log written by lossan states about itself."""
+    stamped = {
+        "format_version": FORMAT_VERSION,
+        "producer": f"lossan {__version__}",
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return stamped | {k: v for k, v in metadata.items() if v is not None}
+
+
+def _canonical_bytes(values: pa.Array | None) -> bytes:
+    """Bytes of a column that do not depend on how it was stored."""
+    if values is None:
+        return b"none"
+    if pa.types.is_integer(values.type):
+        filled = pc.fill_null(values, 0).to_numpy(zero_copy_only=False).astype("<i8")
+        return b"int" + np.packbits(_valid(values)).tobytes() + filled.tobytes()
+    filled = pc.fill_null(values, "").cast(pa.large_string())
+    lengths = pc.binary_length(filled).to_numpy(zero_copy_only=False).astype("<i8")
+    data = filled.buffers()[2]
+    start = np.frombuffer(filled.buffers()[1], np.int64)[filled.offset]
+    stop = np.frombuffer(filled.buffers()[1], np.int64)[filled.offset + len(filled)]
+    text = b"" if data is None else memoryview(data)[start:stop]
+    return b"".join([b"str", np.packbits(_valid(values)).tobytes(), lengths.tobytes(), text])
+
+
+def _valid(values: pa.Array) -> NDArray[np.bool_]:
+    valid: NDArray[np.bool_] = values.is_valid().to_numpy(zero_copy_only=False)
+    return valid

@@ -1,0 +1,332 @@
+"""From a log to findings: the only orchestrator."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from lossan._version import __version__
+from lossan.config import AnalyzeConfig
+from lossan.detectors import Context, Detection, Detector, make
+from lossan.errors import DetectorError
+from lossan.evaluate import evaluate
+from lossan.features import FEATURES, Features, compute_features
+from lossan.io import atomic_folder, read_log, write_findings
+from lossan.judge import wrong_labels
+from lossan.losslog import LossLog
+from lossan.plots import can_plot, draw_sequences
+from lossan.results import (
+    ClassSummary,
+    DetectorSummary,
+    Evaluation,
+    LogSummary,
+    NoiseRate,
+    Summary,
+)
+from lossan.suggest import suggest_labels
+from lossan.typical import typical_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Findings and summary of an analysis.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        The findings, a row per sample, most suspicious first.
+    summary : Summary
+    log : LossLog
+        The log they came from.
+    rows : ndarray of int64
+        Shape (n_samples,): the log's row of each finding.
+    """
+
+    table: pa.Table
+    summary: Summary
+    log: LossLog
+    rows: NDArray[np.int64]
+
+    @cached_property
+    def findings(self) -> "pd.DataFrame":
+        """The findings as a DataFrame."""
+        return self.table.to_pandas()
+
+    def save(self, folder: str | Path) -> list[str]:
+        """Write the findings, all files or none.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Gets findings.parquet, findings.csv and summary.json, and sequences.png where the extra
+            ``plot`` is installed.
+
+        Returns
+        -------
+        list of str
+            The names of the files.
+
+        Raises
+        ------
+        OutputError
+            When they cannot be written; nothing half-written stays behind.
+        """
+        with atomic_folder(Path(folder)) as temporary:
+            write_findings(self.table, self.summary.model_dump_json(indent=2), temporary)
+            if can_plot() and self.summary.n_unscored < self.summary.log.n_samples:
+                with (temporary / "sequences.png").open("wb") as file:
+                    draw_sequences(file, self.log.epochs, *self.typical(20))
+            return sorted(file.name for file in temporary.iterdir())
+
+    def typical(self, count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return loss sequences, shape (n, n_epochs), typical of flagged and unflagged samples."""
+        flagged = self.table["flagged"].to_numpy()
+        scored = ~np.isnan(self.table["score"].to_numpy())
+        chosen = typical_rows(flagged, scored, count)
+        return self.log.loss[self.rows[chosen[0]]], self.log.loss[self.rows[chosen[1]]]
+
+
+def analyze(
+    log: LossLog | str | Path,
+    *,
+    detector: str | Detector = "kmeans",
+    early_epochs: int | None = None,
+    scale: str = "standard",
+    by_class: bool = False,
+    settings: dict[str, Any] | None = None,
+    seed: int = 0,
+    name: str | None = None,
+) -> Result:
+    """Score and flag the samples of a loss log.
+
+    Parameters
+    ----------
+    log : LossLog, str or Path
+        The log, or where it is.
+    detector : str or Detector
+        Name of an installed detector, or one of your own.
+    early_epochs : int, optional
+        P of feature F2; by default half of the epochs.
+    scale : {"standard", "none"}
+        Whether features are brought to zero mean and unit variance before clustering.
+    by_class : bool
+        Analyse each given class by itself.
+    settings : dict, optional
+        Parameters of the detector.
+    seed : int
+        Everything random follows from it.
+    name : str, optional
+        What the summary calls the log; its path if not given.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    LogError
+        For a log that cannot be used.
+    OptionError, DetectorError
+        For options that are not allowed, or a log the detector can say nothing about.
+    """
+    own = detector if isinstance(detector, Detector) else None
+    config = AnalyzeConfig.parse(
+        {
+            "detector": own.name if own else detector,
+            "early_epochs": early_epochs,
+            "scale": scale,
+            "by_class": by_class,
+            "settings": settings or {},
+            "seed": seed,
+        },
+        "analyze",
+    )
+    chosen = own or make(config.detector, config.settings)
+    if not isinstance(log, LossLog):
+        name = name or str(log)
+        log = read_log(log)
+    features = compute_features(log.loss, early_epochs=config.early_epochs)
+    detection = _detect(chosen, log, features, config)
+    evaluation, wrong = _evaluate(log, detection)
+    table, rows = _findings(log, features, detection)
+    summary = Summary(
+        lossan_version=__version__,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        log=LogSummary(
+            path=name,
+            n_samples=log.n_samples,
+            n_epochs=log.n_epochs,
+            recorded=log.recorded,
+            fingerprint=log.fingerprint,
+        ),
+        detector=DetectorSummary(name=chosen.name, parameters=_parameters(chosen, config, log)),
+        n_flagged=int(detection.flagged.sum()),
+        n_unscored=int(np.isnan(detection.score).sum()),
+        flagged_fraction=float(detection.flagged.mean()),
+        noise_rate=_noise_rate(detection),
+        evaluation=evaluation,
+        per_class=_per_class(log, detection, wrong),
+        notes=list(detection.notes),
+    )
+    return Result(table, summary, log, rows)
+
+
+def _detect(
+    detector: Detector, log: LossLog, features: Features, config: AnalyzeConfig
+) -> Detection:
+    lacking = [c for c in detector.needs if getattr(log, c) is None]
+    if lacking:
+        raise DetectorError(
+            f"the detector {detector.name} needs {', '.join(lacking)}, which this log does not "
+            f"have; it has: {', '.join(('loss', *log.channels))}."
+        )
+    blind = log.without_truth()
+    context = Context(features=features, scale=config.scale, seed=config.seed)
+    if not config.by_class:
+        return _checked(detector, detector.detect(blind, context), log)
+    if log.coded_label is None:
+        raise DetectorError("by_class needs labels, which this log does not have.")
+    return _by_class(detector, blind, context)
+
+
+def _by_class(detector: Detector, log: LossLog, context: Context) -> Detection:
+    """Run a detector on each given class and put the parts together."""
+    coded = log.coded_label
+    assert coded is not None  # noqa: S101  (the caller checked)
+    score = np.full(log.n_samples, np.nan)
+    flagged = np.zeros(log.n_samples, bool)
+    probability = np.full(log.n_samples, np.nan)
+    notes: list[str] = []
+    done = 0
+    for code, label in enumerate(coded.values.to_pylist()):
+        rows = np.flatnonzero(coded.codes == code)
+        part = log.select(rows)
+        features = Features(context.features.values[:, rows])
+        try:
+            found = detector.detect(part, replace(context, features=features))
+        except DetectorError as error:
+            notes.append(f"class {label!r} was left unscored: {error}")
+            continue
+        found = _checked(detector, found, part)
+        score[rows], flagged[rows] = found.score, found.flagged
+        if found.probability is not None:
+            probability[rows] = found.probability
+        notes += [f"class {label!r}: {note}" for note in found.notes]
+        done += 1
+    if not done:
+        raise DetectorError("no class could be analysed by itself: " + "; ".join(notes))
+    known = None if np.isnan(probability).all() else probability
+    return Detection(score=score, flagged=flagged, probability=known, notes=tuple(notes))
+
+
+def _checked(detector: Detector, found: Detection, log: LossLog) -> Detection:
+    """Refuse what a plug-in must not return."""
+    n = log.n_samples
+    if found.score.shape != (n,) or found.flagged.shape != (n,) or found.flagged.dtype != bool:
+        raise DetectorError(
+            f"the detector {detector.name} returned scores of shape {found.score.shape} and flags "
+            f"of shape {found.flagged.shape} and type {found.flagged.dtype}; expected ({n},) and "
+            "bool. Tell its author: lossan.testing.check_detector shows it."
+        )
+    if (found.flagged & np.isnan(found.score)).any():
+        raise DetectorError(f"the detector {detector.name} flagged samples that it did not score.")
+    return found
+
+
+def _evaluate(
+    log: LossLog, detection: Detection
+) -> tuple[Evaluation | None, tuple[NDArray[np.bool_], NDArray[np.bool_]] | None]:
+    if log.label is None or log.true_label is None:
+        return None, None
+    truth = wrong_labels(log.label, log.true_label)
+    if truth is None:
+        return None, None
+    wrong, known = truth
+    return evaluate(wrong[known], detection.flagged[known], detection.score[known]), truth
+
+
+def _findings(
+    log: LossLog, features: Features, detection: Detection
+) -> tuple[pa.Table, NDArray[np.int64]]:
+    """Put the findings together, most suspicious first; equal scores keep the order of ids."""
+    order = np.argsort(-detection.score, kind="stable")  # NaN, the unscored, sorts last
+    rows = pa.array(order)
+    probability = detection.probability
+    if probability is None:
+        probability = np.full(log.n_samples, np.nan)
+    suggested = suggest_labels(log, detection.flagged)
+    missing = pa.nulls(log.n_samples, pa.large_string())
+    columns: dict[str, Any] = {
+        "rank": pa.array(np.arange(1, log.n_samples + 1)),
+        "sample_id": log.sample_id.take(rows),
+        "label": (missing if log.label is None else log.label).take(rows),
+        "score": detection.score[order],
+        "flagged": detection.flagged[order],
+        "probability": probability[order],
+        "suggested_label": (missing if suggested is None else suggested).take(rows),
+    }
+    for name in FEATURES:
+        columns[name] = features[name][order]
+    for field in ("path", "group"):
+        values = getattr(log, field)
+        columns[field] = (missing if values is None else values).take(rows)
+    if log.true_label is not None:
+        columns["true_label"] = log.true_label.take(rows)
+    return pa.table(columns), order
+
+
+def _per_class(
+    log: LossLog, detection: Detection, truth: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None
+) -> list[ClassSummary]:
+    coded = log.coded_label
+    if coded is None:
+        return []
+    size = len(coded.values)
+    inside = coded.codes >= 0
+    codes = coded.codes[inside]
+    n_samples = np.bincount(codes, minlength=size)
+    n_flagged = np.bincount(codes[detection.flagged[inside]], minlength=size)
+    n_unscored = np.bincount(codes[np.isnan(detection.score[inside])], minlength=size)
+    classes = []
+    for code, label in enumerate(coded.values.to_pylist()):
+        evaluation = None
+        if truth is not None:
+            wrong, known = truth
+            rows = np.flatnonzero(known & (coded.codes == code))
+            evaluation = evaluate(wrong[rows], detection.flagged[rows], detection.score[rows])
+        classes.append(
+            ClassSummary(
+                label=label,
+                n_samples=int(n_samples[code]),
+                n_flagged=int(n_flagged[code]),
+                n_unscored=int(n_unscored[code]),
+                evaluation=evaluation,
+            )
+        )
+    return classes
+
+
+def _noise_rate(detection: Detection) -> NoiseRate | None:
+    if detection.noise_rate is None:
+        return None
+    estimate, low, high = detection.noise_rate
+    return NoiseRate(estimate=estimate, low=low, high=high)
+
+
+def _parameters(detector: Detector, config: AnalyzeConfig, log: LossLog) -> dict[str, Any]:
+    early = config.early_epochs or max(1, log.n_epochs // 2)
+    return {
+        "early_epochs": early,
+        "scale": config.scale,
+        "by_class": config.by_class,
+        "seed": config.seed,
+        **detector.parameters.model_dump(mode="json"),
+    }

@@ -1,0 +1,401 @@
+"""The streaming writer: two lines in a training loop, whatever the framework."""
+
+import shutil
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from lossan.build import plain_column, stable_order, to_arrow
+from lossan.errors import Fault, RecorderError, RecordingWarning
+from lossan.io import EpochFolder, recording_folder
+from lossan.losslog import CHANNELS, FLOAT_CHANNELS, stamp
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What `Recorder.end_epoch` wrote.
+
+    Parameters
+    ----------
+    epoch : int
+        Its number, from 1 on.
+    n_samples : int
+        How many samples it holds.
+    n_missed : int
+        Samples known from the labels or earlier epochs that were not recorded in this one.
+    n_repeated : int
+        Records dropped because the same sample was recorded again; the last one counts.
+    """
+
+    epoch: int
+    n_samples: int
+    n_missed: int
+    n_repeated: int
+
+
+@final
+class Recorder:
+    """Record each sample's loss at each epoch, in any order and any number of calls.
+
+    Every ended epoch is an atomic file, flushed to disk, in the folder ``PATH.recording``, which
+    is a loss log itself; `close` turns it into the one file asked for. A crash loses at most the
+    epoch it happened in.
+
+    Parameters
+    ----------
+    path : str or Path
+        The log to write, ``*.parquet`` or ``*.npz``.
+    recorded : {"train", "eval"}, optional
+        Whether losses are taken in the training pass or in a separate one after the epoch.
+    labels, true_labels, paths, groups : mapping, optional
+        From sample id to the given label, the known truth, the image, what belongs together.
+    classes : sequence, optional
+        Names of the classes in index order.
+    loss_name : str
+        Which loss it is.
+    metadata : mapping, optional
+        Any provenance: framework, model, optimiser, learning rate and so on.
+    resume : bool
+        Go on with a recording that crashed or was closed; `n_epochs` says how far it came.
+    overwrite : bool
+        Replace a log or recording that is already there.
+
+    Raises
+    ------
+    RecorderError
+        When something is already at ``path`` and neither ``resume`` nor ``overwrite`` is given.
+
+    Examples
+    --------
+    >>> import tempfile, lossan
+    >>> folder = tempfile.mkdtemp()
+    >>> with lossan.Recorder(f"{folder}/run.parquet", recorded="train") as recorder:
+    ...     for epoch in range(2):
+    ...         recorder.record(["a", "b"], [0.7 / (epoch + 1), 0.9])
+    ...         report = recorder.end_epoch()
+    >>> lossan.read_log(f"{folder}/run.parquet")
+    LossLog(2 samples x 2 epochs)
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        recorded: str | None = None,
+        labels: Mapping[Any, Any] | None = None,
+        true_labels: Mapping[Any, Any] | None = None,
+        paths: Mapping[Any, Any] | None = None,
+        groups: Mapping[Any, Any] | None = None,
+        classes: Sequence[Any] | None = None,
+        loss_name: str = "cross_entropy",
+        metadata: Mapping[str, Any] | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
+    ) -> None:
+        if recorded not in (None, "train", "eval"):
+            raise RecorderError(f"recorded is {recorded!r}; allowed: 'train', 'eval'.")
+        if resume and overwrite:
+            raise RecorderError("resume keeps what is there, overwrite removes it; give one.")
+        self.path = Path(path)
+        given = {"label": labels, "true_label": true_labels, "path": paths, "group": groups}
+        self._static = {f: _Lookup(f, m) for f, m in given.items() if m is not None}
+        stated = {"recorded": recorded, "loss_name": loss_name}
+        stated |= {"classes": list(classes) if classes is not None else None}
+        self._metadata = stamp({**stated, **(metadata or {})})
+        self._prepare(resume=resume, overwrite=overwrite)
+        self._folder = EpochFolder(recording_folder(self.path), self._metadata)
+        self._known = self._folder.sample_ids()
+        for lookup in self._static.values():
+            self._learn(lookup.ids)
+        self._pending: list[dict[str, pa.Array]] = []
+        self._told: set[str] = set()
+        self._closed = False
+
+    @property
+    def n_epochs(self) -> int:
+        """How many epochs have ended; after resuming, the epoch (from 0) to go on with."""
+        return self._folder.last_epoch
+
+    def record(self, ids: Any, losses: Any, *, labels: Any = None, **channels: Any) -> None:
+        """Record the losses of some samples at the current epoch.
+
+        Parameters
+        ----------
+        ids : array_like
+            Shape (n,), integers or strings.
+        losses : array_like
+            Shape (n,), unreduced; numpy, torch, tensorflow, jax or lists.
+        labels : array_like, optional
+            Shape (n,): the given labels, where they were not given to the Recorder.
+        **channels
+            ``label_prob``, ``margin``, ``predicted``, ``predicted_prob``, of shape (n,) each.
+
+        Raises
+        ------
+        RecorderError
+            For shapes or types that cannot be a record. Nothing of the call is kept then.
+        """
+        if self._closed:
+            raise RecorderError("the Recorder is closed; make a new one with resume=True.")
+        batch = {"sample_id": self._ids(ids), "loss": _floats("losses", losses)}
+        if labels is not None:
+            batch["label"] = _names("labels", labels)
+        for name, values in channels.items():
+            if name not in CHANNELS:
+                raise RecorderError(f"no channel {name!r}; allowed: {', '.join(CHANNELS)}.")
+            if values is not None:
+                kind = _floats if name in FLOAT_CHANNELS else _names
+                batch[name] = kind(name, values)
+        n = len(batch["sample_id"])
+        for name, column in batch.items():
+            if len(column) != n:
+                raise RecorderError(
+                    f"{n} ids but {len(column)} values of {name}: each needs one value a sample."
+                )
+        if n:
+            self._pending.append(batch)
+
+    def end_epoch(self) -> EpochReport:
+        """Write what was recorded since the last call to disk, as one epoch.
+
+        Returns
+        -------
+        EpochReport
+
+        Raises
+        ------
+        RecorderError
+            When nothing was recorded.
+        OutputError
+            When it cannot be written; what was recorded is kept for another try.
+        """
+        if not self._pending:
+            raise RecorderError(
+                f"nothing was recorded since epoch {self.n_epochs} ended; call record() first."
+            )
+        table = pa.concat_tables([pa.table(b) for b in self._pending], promote_options="default")
+        table = table.combine_chunks()
+        table, n_repeated = _last_of_each(table)
+        ids = table["sample_id"].combine_chunks()
+        for field, lookup in self._static.items():
+            table = _with_column(table, field, lookup.values_of(ids))
+        missed = self._known.filter(pc.invert(pc.is_in(self._known, value_set=ids)))
+        report = EpochReport(self.n_epochs + 1, len(ids), len(missed), n_repeated)
+        self._folder.write(report.epoch, table)
+        self._pending = []
+        self._learn(ids)
+        self._tell(report, missed, table)
+        return report
+
+    def close(self) -> None:
+        """Turn the recording into the one file asked for; calling it again does nothing.
+
+        Raises
+        ------
+        OutputError
+            When it cannot be written; the recording stays as it is.
+        """
+        if self._closed:
+            return
+        if self._pending:
+            self._end_open_epoch()
+        if self.n_epochs == 0:
+            self._warn("nothing was recorded, so no log was written.")
+        else:
+            if self.n_epochs == 1:
+                self._warn("only one epoch was recorded; finding wrong labels needs two or more.")
+            self._folder.compact(self.path)
+        self._folder.remove()
+        self._closed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+            return
+        self._closed = True
+        if self.n_epochs == 0:
+            self._folder.remove()
+        else:
+            print(
+                f"lossan: {self.n_epochs} ended epochs are safe in {self._folder.path}; go on "
+                "with Recorder(..., resume=True).",
+                file=sys.stderr,
+            )
+
+    def _prepare(self, *, resume: bool, overwrite: bool) -> None:
+        folder = recording_folder(self.path)
+        if overwrite:
+            shutil.rmtree(folder, ignore_errors=True)
+            self.path.unlink(missing_ok=True)
+        elif resume:
+            EpochFolder.reopen(self.path)
+        elif self.path.exists() or folder.exists():
+            there = self.path if self.path.exists() else folder
+            raise RecorderError(
+                f"{there} is already there; pass resume=True to go on with it, or overwrite=True "
+                "to replace it."
+            )
+
+    def _ids(self, ids: Any) -> pa.Array:
+        column = _names("ids", ids)
+        if column.null_count:
+            raise RecorderError(f"{column.null_count} ids are null; every sample needs one.")
+        if len(self._known) and len(column) and column.type != self._known.type:
+            raise RecorderError(
+                f"ids are {_kind(column.type)}, but before, or in the labels, they were "
+                f"{_kind(self._known.type)}. Use one kind."
+            )
+        if not len(self._known) and len(column):
+            self._known = self._known.cast(column.type) if self._pending else column[:0]
+        return column
+
+    def _learn(self, ids: pa.Array) -> None:
+        if not len(self._known):
+            self._known = pc.unique(ids)
+            return
+        fresh = ids.filter(pc.invert(pc.is_in(ids, value_set=self._known)))
+        if len(fresh):
+            self._known = pa.concat_arrays([self._known, pc.unique(fresh)])
+
+    def _end_open_epoch(self) -> None:
+        n = sum(len(batch["sample_id"]) for batch in self._pending)
+        distinct = len(pc.unique(pa.chunked_array([b["sample_id"] for b in self._pending])))
+        if self.n_epochs == 0 and distinct < n:
+            raise RecorderError(
+                f"end_epoch() was never called: {n} records of {distinct} samples cannot be told "
+                "apart by epoch. Call end_epoch() after each epoch."
+            )
+        self._warn("the last epoch was not ended by end_epoch(); closing ended it.")
+        self.end_epoch()
+
+    def _tell(self, report: EpochReport, missed: pa.Array, table: pa.Table) -> None:
+        """Warn of each kind of irregularity at the first epoch it shows in."""
+        infinite = int(pc.sum(pc.is_inf(table["loss"])).as_py() or 0)
+        label = table["label"] if "label" in table.column_names else None
+        messages = {
+            "missed": report.n_missed
+            and f"{report.n_missed} known samples were not recorded, first "
+            f"{missed[0].as_py()!r}; they count as not observed.",
+            "repeated": report.n_repeated
+            and f"{report.n_repeated} records repeat a sample; the last of each counts.",
+            "infinite": infinite
+            and f"{infinite} losses are infinite; analysing needs --invalid mask.",
+            "unlabelled": label is not None
+            and label.null_count
+            and f"{label.null_count} samples have no label; are the ids those of the labels?",
+        }
+        for kind, message in messages.items():
+            if message and kind not in self._told:
+                self._told.add(kind)
+                self._warn(f"epoch {report.epoch}: {message} (Told once.)")
+
+    def _warn(self, message: str) -> None:
+        warnings.warn(f"{self.path}: {message}", RecordingWarning, stacklevel=4)
+
+
+@final
+class _Lookup:
+    """A mapping from sample id to a value, as two Arrow arrays."""
+
+    def __init__(self, field: str, mapping: Mapping[Any, Any]) -> None:
+        self.ids = _names(f"the ids of {field}s", list(mapping.keys()))
+        self._values = _names(f"{field}s", list(mapping.values()))
+
+    def values_of(self, ids: pa.Array) -> pa.Array:
+        if not len(self.ids) or ids.type != self.ids.type:
+            return pa.nulls(len(ids), self._values.type)
+        return self._values.take(pc.index_in(ids, value_set=self.ids))
+
+
+def to_numpy(values: Any) -> Any:
+    """Bring any framework's array to numpy without importing the framework.
+
+    Examples
+    --------
+    >>> to_numpy([1, 2]).tolist()
+    [1, 2]
+    """
+    if isinstance(values, np.ndarray | list | tuple | pa.Array | pa.ChunkedArray):
+        return values if isinstance(values, np.ndarray) else np.asarray(values)
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(values, torch.Tensor):
+        values = values.detach()
+        if values.dtype in (torch.bfloat16, torch.float16):
+            values = values.float()  # numpy has no bfloat16
+        return values.cpu().numpy()
+    if hasattr(values, "__array__"):
+        return np.asarray(values)
+    return np.asarray(list(values))
+
+
+def _floats(name: str, values: Any) -> pa.Array:
+    try:
+        array: NDArray[Any] = to_numpy(values)
+        numbers = array.astype(np.float32)
+    except (TypeError, ValueError) as error:
+        raise RecorderError(f"{name} must be numbers, one a sample ({error}).") from error
+    if numbers.ndim == 2 and numbers.shape[1] == 1:
+        numbers = numbers[:, 0]
+    if numbers.ndim != 1:
+        raise RecorderError(
+            f"{name} has the shape {numbers.shape}; needed: (n,), one value a sample. A reduced "
+            "loss is of no use: ask for reduction='none'."
+        )
+    return pa.array(numbers)
+
+
+def _names(name: str, values: Any) -> pa.Array:
+    faults: list[Fault] = []
+    array = values
+    if not isinstance(values, list | tuple):
+        array = to_numpy(values)
+        if isinstance(array, np.ndarray) and array.ndim != 1:
+            raise RecorderError(f"{name} has the shape {array.shape}; needed: (n,).")
+    elif values and not isinstance(values[0], str | int | None):
+        array = [v.item() if hasattr(v, "item") else v for v in values]
+    column = to_arrow(name, array, faults)
+    if column is not None and len(column) == 0:
+        return pa.array([], pa.int64())
+    column = None if column is None else plain_column(name, column, faults)
+    if column is None:
+        raise RecorderError(f"{name}: {faults[0].message}")
+    return column
+
+
+def _kind(kind: pa.DataType) -> str:
+    return "integers" if pa.types.is_integer(kind) else "strings"
+
+
+def _last_of_each(table: pa.Table) -> tuple[pa.Table, int]:
+    """Sort by id and keep the last record of each sample."""
+    ids = table["sample_id"].combine_chunks()
+    rows = stable_order(ids)
+    ordered = ids.take(pa.array(rows))
+    last = np.append(pc.not_equal(ordered[:-1], ordered[1:]).to_numpy(zero_copy_only=False), True)
+    return table.take(pa.array(rows[last.astype(bool)])), int(len(rows) - last.sum())
+
+
+def _with_column(table: pa.Table, field: str, values: pa.Array) -> pa.Table:
+    """Add a column; where records brought values of their own those count."""
+    if field not in table.column_names:
+        return table.append_column(field, values)
+    own = table[field].combine_chunks()
+    merged = pc.coalesce(own, values) if own.type == values.type else own
+    return table.set_column(table.column_names.index(field), field, merged)

@@ -1,0 +1,41 @@
+"""Which sequences stand for the flagged and for the unflagged samples."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def typical_rows(
+    flagged: NDArray[np.bool_], scored: NDArray[np.bool_], count: int
+) -> tuple[list[int], list[int]]:
+    """Pick typical flagged and unflagged findings, evenly along their ranking.
+
+    Parameters
+    ----------
+    flagged, scored : ndarray of bool
+        Shape (n_samples,), in the order of the findings.
+    count : int
+        How many of each kind at most.
+
+    Returns
+    -------
+    tuple of list of int
+        Places in the findings: of flagged, of unflagged samples.
+
+    Examples
+    --------
+    >>> typical_rows(np.arange(10) < 4, np.ones(10, bool), 2)
+    ([1, 3], [5, 8])
+    """
+    return _spread(np.flatnonzero(flagged), count), _spread(
+        np.flatnonzero(~flagged & scored), count
+    )
+
+
+def _spread(places: NDArray[np.intp], count: int) -> list[int]:
+    count = min(count, len(places))
+    if not count:
+        return []
+    middles: Sequence[float] = (np.arange(count) + 0.5) * len(places) / count
+    return [int(places[int(m)]) for m in middles]
