@@ -360,7 +360,12 @@ def to_arrow(name: str, values: Any, faults: list[Fault]) -> pa.Array | None:
         return pa.array(values)
     except UnicodeDecodeError as error:
         faults.append(Fault("encoding", f"{name} is not valid UTF-8 ({error})."))
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
+    except (
+        pa.ArrowInvalid,
+        pa.ArrowTypeError,
+        pa.ArrowNotImplementedError,
+        OverflowError,
+    ) as error:
         message = f"{name} mixes types ({error}); use integers or strings throughout."
         faults.append(Fault("type", message))
     return None

@@ -148,7 +148,7 @@ def _complete(losses: NDArray[np.float64], out: NDArray[np.float64], early: int)
         out[:, gap] = np.nan
 
 
-def _drop_positions(losses: NDArray[np.float64]) -> NDArray[np.integer[Any]]:
+def _drop_positions(losses: NDArray[np.float64]) -> NDArray[Any]:
     """Return Q, from 1 on: after which loss the largest drop comes, the first of equals."""
     n_epochs, n_samples = losses.shape
     kind = np.uint8 if n_epochs < 256 else np.int64  # narrow integers: many at a time in a register

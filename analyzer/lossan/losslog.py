@@ -131,8 +131,10 @@ class LossLog:
     def select(self, rows: NDArray[np.integer[Any]]) -> "LossLog":
         """Return the log of some of its samples, given by ascending row numbers."""
         taken = pa.array(rows)
-        columns = {f: v.take(taken) for f in STATIC_FIELDS if (v := getattr(self, f)) is not None}
-        matrices = {
+        columns: dict[str, Any] = {
+            f: v.take(taken) for f in STATIC_FIELDS if (v := getattr(self, f)) is not None
+        }
+        matrices: dict[str, Any] = {
             f: np.ascontiguousarray(v.T[:, rows]).T
             for f in ("loss", *FLOAT_CHANNELS)
             if (v := getattr(self, f)) is not None

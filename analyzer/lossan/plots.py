@@ -32,6 +32,7 @@ def draw_sequences(
         Shape (n, n_epochs), in nats.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
@@ -45,7 +46,7 @@ def draw_sequences(
                 epochs, sequence, style, color=colour, alpha=0.6, lw=1.1, marker=".", label=label
             )
     axes.set(xlabel="epoch", ylabel="loss (nats)", title="Loss sequences of typical samples")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)
     axes.legend()
     figure.savefig(file, format="png", dpi=130)

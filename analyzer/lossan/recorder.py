@@ -108,8 +108,8 @@ class Recorder:
         self.path = Path(path)
         given = {"label": labels, "true_label": true_labels, "path": paths, "group": groups}
         self._static = {f: _Lookup(f, m) for f, m in given.items() if m is not None}
-        stated = {"recorded": recorded, "loss_name": loss_name}
-        stated |= {"classes": list(classes) if classes is not None else None}
+        named = None if classes is None else list(classes)
+        stated = {"recorded": recorded, "loss_name": loss_name, "classes": named}
         self._metadata = stamp({**stated, **(metadata or {})})
         self._prepare(resume=resume, overwrite=overwrite)
         self._folder = EpochFolder(recording_folder(self.path), self._metadata)

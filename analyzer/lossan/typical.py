@@ -1,7 +1,5 @@
 """Which sequences stand for the flagged and for the unflagged samples."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,5 +35,5 @@ def _spread(places: NDArray[np.intp], count: int) -> list[int]:
     count = min(count, len(places))
     if not count:
         return []
-    middles: Sequence[float] = (np.arange(count) + 0.5) * len(places) / count
+    middles = (np.arange(count) + 0.5) * len(places) / count
     return [int(places[int(m)]) for m in middles]

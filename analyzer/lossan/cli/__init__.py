@@ -1,8 +1,10 @@
 """The command line: parse, call, print."""
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Any
 
 import typer
 
@@ -11,7 +13,7 @@ from lossan.cli import _analyze, _inspect, _labels, _plugins, _tables
 from lossan.errors import LossanError
 
 # What typer raises for bad usage; which package holds the class depends on typer's version.
-_UsageError = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+_UsageError: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 _OUR_FAULT = 1
 _BAD_INPUT = 2
 _INTERRUPTED = 130
@@ -53,26 +55,30 @@ def run(arguments: Sequence[str]) -> int:
             args=list(arguments), prog_name="lossan", standalone_mode=False
         )
         sys.stdout.flush()
-    except LossanError as error:
-        return _fail(str(error))
-    except BrokenPipeError:
-        # whoever read our output has had enough: not a fault
-        sys.stderr.close()
-        return 0
-    except (KeyboardInterrupt, typer.Abort):
-        print("error: interrupted; nothing half-written stays behind.", file=sys.stderr)
-        return _INTERRUPTED
-    except _UsageError as error:
-        return _fail(f"{error.format_message()} See: lossan --help")  # type: ignore[attr-defined]
-    except MemoryError as error:
-        return _fail(f"not enough memory ({error or 'the system gave no reason'}).")
-    except Exception:  # noqa: BLE001  (the last resort: say that it is our fault, and where)
-        traceback.print_exc()
-        print("error: this is a fault in lossan; please report the lines above.", file=sys.stderr)
-        return _OUR_FAULT
+    except Exception as error:  # noqa: BLE001  (a message for each; the last resort is below)
+        return _exit_code(error)
+    except KeyboardInterrupt:
+        return _say("interrupted; nothing half-written stays behind.", _INTERRUPTED)
     return int(code or 0)
 
 
-def _fail(message: str) -> int:
+def _exit_code(error: Exception) -> int:
+    if isinstance(error, LossanError):
+        return _say(str(error), _BAD_INPUT)
+    if isinstance(error, _UsageError):
+        return _say(f"{error.format_message()} See: lossan --help", _BAD_INPUT)
+    if isinstance(error, typer.Abort):
+        return _say("interrupted; nothing half-written stays behind.", _INTERRUPTED)
+    if isinstance(error, BrokenPipeError):
+        # whoever read our output has had enough: not a fault, and nothing more to flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    if isinstance(error, MemoryError):
+        return _say(f"not enough memory ({str(error) or 'no reason given'}).", _BAD_INPUT)
+    traceback.print_exception(error)
+    return _say("this is a fault in lossan; please report the lines above.", _OUR_FAULT)
+
+
+def _say(message: str, code: int) -> int:
     print(f"error: {message}", file=sys.stderr)
-    return _BAD_INPUT
+    return code

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from lossan.results import Evaluation
 
 
+@common.reads_log
 def analyze(
     log: common.Log,
+    *,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="DIR", help="Where to write the findings."),
@@ -35,30 +37,14 @@ def analyze(
     top: Annotated[int, typer.Option("--top", min=0, help="How many suspects to print.")] = 20,
     seed: common.Seed = 0,
     as_json: common.AsJson = False,
-    id_column: common.IdColumn = None,
-    epoch_column: common.EpochColumn = None,
-    loss_column: common.LossColumn = None,
-    label_column: common.LabelColumn = None,
-    true_label_column: common.TrueLabelColumn = None,
-    duplicates: common.Duplicates = "error",
-    invalid: common.Invalid = "error",
+    **reading: Any,
 ) -> None:
     """Score the samples of a loss log and print the most suspicious ones."""
     from lossan.io import read_log
     from lossan.pipeline import analyze as run
 
     with common.reading_progress("reading") as progress:
-        read = read_log(
-            log,
-            progress=progress,
-            id_column=id_column,
-            epoch_column=epoch_column,
-            loss_column=loss_column,
-            label_column=label_column,
-            true_label_column=true_label_column,
-            duplicates=duplicates,
-            invalid=invalid,
-        )
+        read = read_log(log, progress=progress, **reading)
     result = run(
         read,
         detector=detector,
@@ -136,7 +122,7 @@ def print_evaluation(out: Any, evaluation: "Evaluation") -> None:
 
 
 def _suspects(result: "Result", top: int) -> tuple[str, dict[str, str], list[list[Any]]]:
-    from lossan.cli._show import sparkline
+    from lossan.cli._show import peak, sparkline
 
     found = result.table.slice(0, top)
     columns = {"rank": "right", "sample": "left", "label": "left"}
@@ -148,25 +134,22 @@ def _suspects(result: "Result", top: int) -> tuple[str, dict[str, str], list[lis
     columns |= {"score": "right", "mean loss": "right", "flagged": "left", "loss by epoch": "left"}
     rows = []
     losses = result.log.loss[result.rows[: len(found)]]
-    highest = float(max(losses.max(initial=0, where=~(losses != losses)), 0))
+    highest = peak(losses)
     for record, sequence in zip(found.to_pylist(), losses, strict=True):
         row = [record[f] for f in fields]
         score, flag = f"{record['score']:.3f}", "yes" if record["flagged"] else ""
-        rows.append(
-            [*row, score, f"{record['f1_mean']:.3f}", flag, sparkline(sequence, highest)]
-        )
+        rows.append([*row, score, f"{record['f1_mean']:.3f}", flag, sparkline(sequence, highest)])
     return f"The {len(rows)} most suspicious", columns, rows
 
 
 def _print_sequences(out: Any, result: "Result") -> None:
     """Draw the paper's Fig. 4: typical sequences of both kinds on one scale."""
-    from lossan.cli._show import sparkline
+    from lossan.cli._show import peak, sparkline
 
     flagged, unflagged = result.typical(8)
-    peaks = [float(part[part == part].max()) for part in (flagged, unflagged) if part.size]
-    if not peaks:
+    if not len(flagged) + len(unflagged):
         return
-    highest = max(peaks)
+    highest = max(peak(flagged), peak(unflagged))
     out.print()
     out.print(f"Typical loss sequences, from 0 to {highest:.2f}", style="bold")
     for name, part in (("flagged", flagged), ("unflagged", unflagged)):

@@ -1,5 +1,6 @@
 """Options and helpers that several commands share."""
 
+import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,20 +13,37 @@ from lossan.errors import OptionError
 
 Log = Annotated[str, typer.Argument(metavar="LOG", help="The loss log; - is standard input.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
-IdColumn = Annotated[str | None, typer.Option("--id-column", help="The column with sample ids.")]
-EpochColumn = Annotated[str | None, typer.Option("--epoch-column", help="The one with epochs.")]
-LossColumn = Annotated[str | None, typer.Option("--loss-column", help="The one with losses.")]
-LabelColumn = Annotated[str | None, typer.Option("--label-column", help="The given labels.")]
-TrueLabelColumn = Annotated[
-    str | None, typer.Option("--true-label-column", help="The known truth, for evaluation only.")
-]
-Duplicates = Annotated[
-    str, typer.Option("--duplicates", help="A repeated sample and epoch: error or last.")
-]
-Invalid = Annotated[str, typer.Option("--invalid", help="Infinite losses: error or mask.")]
 Seed = Annotated[int, typer.Option("--seed", help="Everything random follows from it.")]
 
+_READING: dict[str, tuple[Any, Any]] = {
+    "id_column": (str | None, "The column with the sample ids."),
+    "epoch_column": (str | None, "The one with the epochs."),
+    "loss_column": (str | None, "The one with the losses."),
+    "label_column": (str | None, "The one with the given labels."),
+    "true_label_column": (str | None, "The known truth, for evaluation only."),
+    "duplicates": (str, "A repeated sample and epoch: error or last."),
+    "invalid": (str, "Infinite losses: error or mask."),
+}
 _QUIET_SECONDS = 2.0
+
+
+def reads_log(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say how to read a log; it takes them as ``**reading``."""
+    signature = inspect.signature(command)
+    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    added = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None if kind is not str else "error",
+            annotation=Annotated[kind, typer.Option(f"--{name.replace('_', '-')}", help=text)],
+        )
+        for name, (kind, text) in _READING.items()
+    ]
+    command.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
+    # typer asks for the resolved annotations, which `inspect` would not find among the added ones
+    command.__annotations__ = {p.name: p.annotation for p in [*own, *added]}
+    return command
 
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:

@@ -9,16 +9,11 @@ import typer
 from lossan.cli import _common as common
 
 
+@common.reads_log
 def inspect(
     log: common.Log,
     as_json: common.AsJson = False,
-    id_column: common.IdColumn = None,
-    epoch_column: common.EpochColumn = None,
-    loss_column: common.LossColumn = None,
-    label_column: common.LabelColumn = None,
-    true_label_column: common.TrueLabelColumn = None,
-    duplicates: common.Duplicates = "error",
-    invalid: common.Invalid = "error",
+    **reading: Any,
 ) -> None:
     """Show what a loss log holds and every fault found in it.
 
@@ -28,27 +23,17 @@ def inspect(
     from lossan.io import scan_log
 
     with common.reading_progress("reading") as progress:
-        reading = scan_log(
-            log,
-            progress=progress,
-            id_column=id_column,
-            epoch_column=epoch_column,
-            loss_column=loss_column,
-            label_column=label_column,
-            true_label_column=true_label_column,
-            duplicates=duplicates,
-            invalid=invalid,
-        )
-    facts = _facts(reading)
-    faults = [{"code": f.code, "count": f.count, "message": f.message} for f in reading.faults]
+        found = scan_log(log, progress=progress, **reading)
+    facts = _facts(found)
+    faults = [{"code": f.code, "count": f.count, "message": f.message} for f in found.faults]
     if as_json:
         print(json.dumps({"path": log, **facts, "faults": faults}, indent=2, default=str))
     else:
         _print(log, facts)
         if not faults:
             typer.echo("\nno faults found")
-    if reading.faults:
-        raise LogError(log, reading.faults)
+    if found.faults:
+        raise LogError(log, found.faults)
 
 
 def _facts(reading: Any) -> dict[str, Any]:

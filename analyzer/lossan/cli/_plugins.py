@@ -9,7 +9,7 @@ def detectors(as_json: common.AsJson = False) -> None:
     """List the installed detectors: what each needs and where it comes from."""
     from lossan.detectors import installed
 
-    rows = []
+    rows: list[dict[str, object]] = []
     for found in installed().values():
         kind = found.detector
         rows.append(
@@ -30,7 +30,7 @@ def adapters(as_json: common.AsJson = False) -> None:
     """List the installed adapters, which train and record with a framework."""
     from importlib.metadata import entry_points
 
-    rows = [
+    rows: list[dict[str, object]] = [
         {
             "name": point.name,
             "distribution": point.dist.name if point.dist else "unknown",
@@ -49,9 +49,7 @@ def _parameters(kind: object) -> dict[str, object]:
     return {name: field.default for name, field in kind.Parameters.model_fields.items()}
 
 
-def _print(
-    title: str, rows: list[dict[str, object]], *, as_json: bool, columns: list[str]
-) -> None:
+def _print(title: str, rows: list[dict[str, object]], *, as_json: bool, columns: list[str]) -> None:
     if as_json:
         print(json.dumps(rows, indent=2, default=str))
         return

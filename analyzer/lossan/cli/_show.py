@@ -38,6 +38,11 @@ def percent(value: float | None, low: float | None = None, high: float | None = 
     return text if low is None or high is None else f"{text} ({100 * low:.1f} to {100 * high:.1f})"
 
 
+def peak(losses: NDArray[np.floating[Any]]) -> float:
+    """Return the highest observed loss, 0 where there is none above it."""
+    return float(losses.max(initial=0, where=~np.isnan(losses)))
+
+
 def sparkline(losses: NDArray[np.floating[Any]], highest: float) -> str:
     """Draw a loss sequence; a blank is an epoch at which it was not observed.
 

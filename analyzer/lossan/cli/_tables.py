@@ -1,12 +1,13 @@
 """``lossan convert`` and ``lossan merge``."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from lossan.cli import _common as common
 
 
+@common.reads_log
 def convert(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="The log to read.")],
     target: Annotated[
@@ -16,38 +17,22 @@ def convert(
     layout: Annotated[
         str | None, typer.Option("--layout", help="Of a Parquet file: long (default) or wide.")
     ] = None,
-    id_column: common.IdColumn = None,
-    epoch_column: common.EpochColumn = None,
-    loss_column: common.LossColumn = None,
-    label_column: common.LabelColumn = None,
-    true_label_column: common.TrueLabelColumn = None,
-    duplicates: common.Duplicates = "error",
-    invalid: common.Invalid = "error",
+    **reading: Any,
 ) -> None:
     """Turn a loss log into another of its physical forms."""
     from lossan.io import read_log, write_log
 
     with common.reading_progress("reading") as progress:
-        log = read_log(
-            source,
-            progress=progress,
-            id_column=id_column,
-            epoch_column=epoch_column,
-            loss_column=loss_column,
-            label_column=label_column,
-            true_label_column=true_label_column,
-            duplicates=duplicates,
-            invalid=invalid,
-        )
+        log = read_log(source, progress=progress, **reading)
     write_log(log, target, layout=layout)
     typer.echo(f"Wrote {log.n_samples:,} samples x {log.n_epochs} epochs to {target}", err=True)
 
 
+@common.reads_log
 def merge(
     shards: Annotated[list[str], typer.Argument(metavar="SHARD ...", help="Logs to merge.")],
     output: Annotated[str, typer.Option("-o", "--output", metavar="LOG", help="The log to write.")],
-    duplicates: common.Duplicates = "error",
-    invalid: common.Invalid = "error",
+    **reading: Any,
 ) -> None:
     """Merge the logs of several processes into one."""
     from lossan.io import read_log, write_log
@@ -56,10 +41,8 @@ def merge(
     logs = []
     for shard in shards:
         with common.reading_progress(f"reading {shard}") as progress:
-            logs.append(
-                read_log(shard, progress=progress, duplicates=duplicates, invalid=invalid)
-            )
-    log = merge_logs(logs, duplicates=duplicates)
+            logs.append(read_log(shard, progress=progress, **reading))
+    log = merge_logs(logs, duplicates=reading["duplicates"])
     write_log(log, output)
     typer.echo(f"Wrote {log.n_samples:,} samples x {log.n_epochs} epochs to {output}", err=True)
 

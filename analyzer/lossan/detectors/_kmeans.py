@@ -92,9 +92,7 @@ def _suspicious(
     return flags
 
 
-def _two_means(
-    points: NDArray[np.float64], parameters: Config, seed: int
-) -> NDArray[np.integer]:  # type: ignore[type-arg]
+def _two_means(points: NDArray[np.float64], parameters: Config, seed: int) -> NDArray[np.int32]:
     """Find good centroids on a subsample, then let them settle on all samples."""
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
@@ -110,5 +108,5 @@ def _two_means(
         if large:
             centres = model.cluster_centers_
             model = KMeans(init=centres, n_init=1, random_state=seed, **options).fit(points)
-    labels: NDArray[np.integer] = model.labels_  # type: ignore[type-arg]
+    labels: NDArray[np.int32] = model.labels_
     return labels

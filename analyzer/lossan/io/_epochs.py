@@ -82,8 +82,11 @@ class EpochFolder:
     def sample_ids(self) -> pa.Array:
         """Return every id recorded so far."""
         found = pa.chunked_array(
-            [pq.ParquetFile(f).read(columns=["sample_id"])["sample_id"].combine_chunks()
-             for f in self._files()] or [pa.array([], pa.int64())]
+            [
+                pq.ParquetFile(f).read(columns=["sample_id"])["sample_id"].combine_chunks()
+                for f in self._files()
+            ]
+            or [pa.array([], pa.int64())]
         )
         ids = plain_column("sample_id", pc.unique(found), [])
         return pa.array([], pa.int64()) if ids is None else ids
@@ -117,9 +120,7 @@ def _number(file: Path) -> int:
 
 def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
     columns = [
-        table[f.name].cast(f.type)
-        if f.name in table.column_names
-        else pa.nulls(len(table), f.type)
+        table[f.name].cast(f.type) if f.name in table.column_names else pa.nulls(len(table), f.type)
         for f in schema
     ]
     return pa.table(columns, schema=schema)

@@ -65,7 +65,9 @@ def read_labels(path: Path, *, needed: tuple[str, ...] = ("sample_id", "label"))
     except FileNotFoundError as error:
         raise TableError(f"{path}: there is no such file. Check the path.") from error
     except IsADirectoryError as error:
-        raise TableError(f"{path} is a directory; a labels table is a CSV or Parquet file.") from error
+        raise TableError(
+            f"{path} is a directory; a labels table is a CSV or Parquet file."
+        ) from error
     except PermissionError as error:
         raise TableError(f"{path} cannot be read: permission denied.") from error
     except LogError as error:
@@ -134,9 +136,7 @@ def _read_csv(path: Path) -> pa.Table:
                 f"{path}: row {number} has {len(row)} values, the header {len(header)}."
             )
     columns = list(zip(*body, strict=True)) if body else [() for _ in header]
-    return pa.table(
-        [pa.array(column, pa.large_string()) for column in columns], names=header
-    )
+    return pa.table([pa.array(column, pa.large_string()) for column in columns], names=header)
 
 
 def _value_faults(table: pa.Table, needed: tuple[str, ...]) -> list[str]:

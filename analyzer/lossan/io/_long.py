@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from lossan.build import Draft, duplicate_fault, plain_column
 from lossan.errors import Fault, LogError
 from lossan.io._options import ReadOptions
-from lossan.io._parts import Part, Parts, Progress, wanted
+from lossan.io._parts import Parts, Progress, wanted
 from lossan.io._slots import IntegerSlots, RangeSlots, SlotIndex, StringSlots
+from lossan.io._source import Part
 from lossan.io._static import Categories, StaticColumn
 from lossan.io._types import to_float32
 from lossan.losslog import FLOAT_CHANNELS, STATIC_FIELDS, Coded
@@ -43,7 +44,7 @@ class _Slabs:
         slab = self.by_epoch.get(epoch)
         if slab is None or len(slab) < need:
             self._capacity = max(self._capacity, need + need // 2 if slab is not None else need)
-            grown = np.full(self._capacity, self._empty, self._dtype)
+            grown: NDArray[Any] = np.full(self._capacity, self._empty, self._dtype)
             if slab is not None:
                 grown[: len(slab)] = slab
             slab = self.by_epoch[epoch] = grown
@@ -51,7 +52,7 @@ class _Slabs:
 
     def gather(self, epochs: list[int], slots: NDArray[np.int64]) -> NDArray[Any]:
         """Return the cells of slots, shape (n_epochs, n_slots), freeing each slab on the way."""
-        matrix = np.empty((len(epochs), len(slots)), self._dtype)
+        matrix: NDArray[Any] = np.empty((len(epochs), len(slots)), self._dtype)
         for row, epoch in zip(matrix, epochs, strict=True):
             slab = self.by_epoch.pop(epoch)
             inside = slots < len(slab)
@@ -137,6 +138,7 @@ class _LongReader:
         ids = plain_column("sample_id", batch.column(names["sample_id"]), self._faults)
         if ids is None:
             raise LogError(part.name, self._faults)
+        epochs: Any
         if "epoch" in names:
             epochs = plain_column("epoch", batch.column(names["epoch"]), self._faults)
         else:
@@ -234,7 +236,7 @@ class _LongReader:
                         inside = slots[rows] < len(slab)
                         known[inside] = slab[slots[rows][inside]]
                     repeats += [(int(r), epoch) for r in rows[known | ~first_here][:1]]
-                    seen.put(epoch, slots[rows], np.True_, need)
+                    seen.put(epoch, slots[rows], np.ones(len(rows), bool), need)
                 if repeats:
                     row, epoch = min(repeats)
                     return f"sample {ids[row].as_py()!r} at epoch {epoch}"

@@ -88,7 +88,7 @@ def open_parts(parts: list[Part], options: ReadOptions) -> tuple[Parts, dict[byt
             continue
         if first is None:
             first, metadata = (columns, schema, part.name), schema.metadata or {}
-            ranges = {f: None for f in ("sample_id", "epoch")}
+            ranges = dict.fromkeys(("sample_id", "epoch"))
         else:
             faults += _disagreements(first, columns, schema, part.name)
         n_rows += file.metadata.num_rows
@@ -144,12 +144,11 @@ def _widen(
     is_first: bool,
 ) -> None:
     """Extend the known ranges of ids and epochs by a part's statistics, or forget them."""
-    for field in ranges:
+    for field, known in list(ranges.items()):
         if field == "epoch" and "epoch" not in columns.single and part.epoch is not None:
             found: tuple[int, int] | None = (part.epoch, part.epoch)
         else:
             found = _range(footer, columns.single.get(field, ""))
-        known = ranges[field]
         if is_first:
             ranges[field] = found
         elif found is None or known is None:

@@ -181,7 +181,11 @@ class StringSlots(SlotIndex):
     def ids_of(self, slots: Slots) -> pa.Array:
         if len(self._chunks) > 1:
             self._chunks = [pa.concat_arrays(self._chunks)]
-        return self._chunks[0].take(pa.array(slots)) if self._chunks else pa.array([], pa.large_string())
+        return (
+            self._chunks[0].take(pa.array(slots))
+            if self._chunks
+            else pa.array([], pa.large_string())
+        )
 
     def _append(self, ids: pa.Array, rows: NDArray[np.intp]) -> Slots:
         self._chunks.append(ids.take(pa.array(rows)))

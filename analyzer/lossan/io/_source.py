@@ -61,7 +61,9 @@ def parts_of(path: str) -> Iterator[list[Part] | Path]:
         else:
             yield _file_parts(place)
     except FileNotFoundError as error:
-        raise LogError(path, [Fault("not_found", f"there is no such file.{_near(place)}")]) from error
+        raise LogError(
+            path, [Fault("not_found", f"there is no such file.{_near(place)}")]
+        ) from error
     except PermissionError as error:
         message = "it cannot be read: permission denied. Ask its owner, or run as another user."
         raise LogError(str(error.filename or path), [Fault("permission", message)]) from error

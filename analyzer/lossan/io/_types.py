@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from lossan.build import ids_fault
 from lossan.errors import Fault
-from lossan.losslog import FLOAT_CHANNELS
+from lossan.losslog import CHANNELS, FLOAT_CHANNELS
 
 if TYPE_CHECKING:
     from lossan.io._options import Columns
@@ -19,24 +19,30 @@ Number = NDArray[np.float32]
 def check_types(schema: pa.Schema, columns: "Columns", faults: list[Fault]) -> None:
     """Tell every column whose type cannot hold what it should."""
     for field, column in columns.single.items():
-        kind = schema.field(column).type
-        if field in ("loss", *FLOAT_CHANNELS):
-            kind = kind.value_type if columns.layout == "wide" and is_list(kind) else kind
-            if columns.layout == "wide" and not is_list(schema.field(column).type):
-                faults.append(Fault("type", f"{column} must be a list column, like loss."))
-            elif not is_number(kind):
-                faults.append(Fault("type", f"{column} has the type {kind}; it must be a number."))
-        elif field == "epoch":
-            if not pa.types.is_integer(value_type(kind)):
-                message = f"{column} has the type {kind}; epochs are integers. Cast it."
-                faults.append(Fault("type", message))
-        elif not is_name(value_type(kind.value_type if is_list(kind) else kind)):
-            faults.append(ids_fault(column, kind))
-    for names in columns.numbered.values():
+        listed = columns.layout == "wide" and field in ("loss", *CHANNELS)
+        fault = _type_fault(field, column, schema.field(column).type, listed=listed)
+        if fault is not None:
+            faults.append(fault)
+    for field, names in columns.numbered.items():
         for name in names:
-            kind = schema.field(name).type
-            if not (is_number(kind) or (name.startswith("predicted_") and is_name(kind))):
-                faults.append(Fault("type", f"{name} has the type {kind}; it must be a number."))
+            fault = _type_fault(field, name, schema.field(name).type, listed=False)
+            if fault is not None:
+                faults.append(fault)
+
+
+def _type_fault(field: str, column: str, kind: pa.DataType, *, listed: bool) -> Fault | None:
+    if listed and not is_list(kind):
+        return Fault("type", f"{column} has the type {kind}; it must be a list, like loss.")
+    kind = value_type(kind.value_type if listed else kind)
+    if field in ("loss", *FLOAT_CHANNELS):
+        if is_number(kind):
+            return None
+        return Fault("type", f"{column} has the type {kind}; it must be a number.")
+    if field == "epoch":
+        if pa.types.is_integer(kind):
+            return None
+        return Fault("type", f"{column} has the type {kind}; epochs are integers. Cast it.")
+    return None if is_name(kind) else ids_fault(column, kind)
 
 
 def is_list(kind: pa.DataType) -> bool:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from lossan.build import Draft, plain_column
 from lossan.errors import Fault, LogError
-from lossan.io._parts import Part, Parts, Progress, wanted
+from lossan.io._parts import Parts, Progress, wanted
+from lossan.io._source import Part
 from lossan.io._static import Categories
 from lossan.io._types import is_list, to_float32
 from lossan.losslog import FLOAT_CHANNELS, STATIC_FIELDS, Coded
@@ -34,7 +35,7 @@ class _Grid:
     def put(self, start: int, values: NDArray[Any]) -> None:
         """Write a block of shape (n_epochs, n_rows) from a row on."""
         while len(self._epochs) < len(values):
-            epoch = np.empty(self._n_samples, self._dtype)
+            epoch: NDArray[Any] = np.empty(self._n_samples, self._dtype)
             epoch[:start] = self._empty
             self._epochs.append(epoch)
         stop = start + values.shape[1]
@@ -43,7 +44,7 @@ class _Grid:
 
     def matrix(self, n_epochs: int, n_rows: int) -> NDArray[Any]:
         """Return the array of shape (n_epochs, n_rows), freeing its pieces on the way."""
-        matrix = np.full((n_epochs, n_rows), self._empty, self._dtype)
+        matrix: NDArray[Any] = np.full((n_epochs, n_rows), self._empty, self._dtype)
         for row, epoch in zip(matrix, self._epochs, strict=False):
             row[:] = epoch[:n_rows]
         self._epochs.clear()
