@@ -1,6 +1,7 @@
 """Long Parquet, a row per (sample, epoch), streamed into one array an epoch."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
@@ -31,36 +32,63 @@ def read_long(parts: Parts, options: ReadOptions, progress: Progress | None) -> 
     return reader.draft(options)
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """How many cells the files' statistics let one expect; the rows may show otherwise.
+
+    Parameters
+    ----------
+    epochs : range
+        Empty where nothing is known.
+    capacity : int
+        Slots an epoch.
+    """
+
+    epochs: range
+    capacity: int
+
+
 @final
 class _Slabs:
-    """One array an epoch, each with a cell a slot."""
+    """One array an epoch, each with a cell a slot; rows of one matrix as far as was planned."""
 
-    def __init__(self, empty: Any, dtype: type, capacity: int) -> None:
-        self._empty, self._dtype, self._capacity = empty, dtype, capacity
+    def __init__(self, empty: Any, dtype: type, plan: _Plan) -> None:
+        self._empty, self._dtype, self._plan = empty, dtype, plan
+        self._capacity = plan.capacity
+        self._matrix: NDArray[Any] = np.empty((len(plan.epochs), plan.capacity), dtype)
         self.by_epoch: dict[int, NDArray[Any]] = {}
 
     def put(self, epoch: int, slots: NDArray[np.int64], values: NDArray[Any], need: int) -> None:
         """Write values to the cells of an epoch; of equal slots the last one wins."""
         slab = self.by_epoch.get(epoch)
         if slab is None or len(slab) < need:
-            self._capacity = max(self._capacity, need + need // 2 if slab is not None else need)
-            grown: NDArray[Any] = np.full(self._capacity, self._empty, self._dtype)
-            if slab is not None:
-                grown[: len(slab)] = slab
-            slab = self.by_epoch[epoch] = grown
+            slab = self.by_epoch[epoch] = self._room(epoch, slab, need)
         slab[slots] = values
 
+    def _room(self, epoch: int, slab: NDArray[Any] | None, need: int) -> NDArray[Any]:
+        if slab is None and need <= self._plan.capacity and epoch in self._plan.epochs:
+            row: NDArray[Any] = self._matrix[epoch - self._plan.epochs.start]
+            row[:] = self._empty
+            return row
+        self._capacity = max(self._capacity, need + need // 2 if slab is not None else need)
+        grown: NDArray[Any] = np.full(self._capacity, self._empty, self._dtype)
+        if slab is not None:
+            grown[: len(slab)] = slab
+        return grown
+
     def gather(self, epochs: list[int], slots: NDArray[np.int64]) -> NDArray[Any]:
-        """Return the cells of slots, shape (n_epochs, n_slots), freeing each slab on the way."""
+        """Return the cells of slots, shape (n_epochs, n_slots), holding them only once."""
+        planned = all(s.base is self._matrix for s in self.by_epoch.values())
+        if planned and epochs == list(self._plan.epochs):
+            for row in self._matrix:
+                row[: len(slots)] = row[slots]
+            return self._matrix[:, : len(slots)]
         matrix: NDArray[Any] = np.empty((len(epochs), len(slots)), self._dtype)
         for row, epoch in zip(matrix, epochs, strict=True):
             slab = self.by_epoch.pop(epoch)
             inside = slots < len(slab)
-            if inside.all():
-                np.take(slab, slots, out=row, mode="clip")
-            else:
-                row[:] = self._empty
-                row[inside] = slab[slots[inside]]
+            row[:] = self._empty
+            row[inside] = slab[slots[inside]]
         return matrix
 
 
@@ -71,15 +99,14 @@ class _LongReader:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._faults: list[Fault] = []
-        self._range, capacity = _dense_range(parts)
+        self._range, plan = _expect(parts)
         self._index: SlotIndex | None = self._range
-        self._capacity = capacity
-        self._loss = _Slabs(_ABSENT, np.float32, capacity)
+        self._loss = _Slabs(_ABSENT, np.float32, plan)
         fields = parts.columns.single
         self._channels = {
-            f: _Slabs(np.nan, np.float32, capacity) for f in FLOAT_CHANNELS if f in fields
+            f: _Slabs(np.nan, np.float32, plan) for f in FLOAT_CHANNELS if f in fields
         }
-        self._predicted = _Slabs(-1, np.int32, capacity) if "predicted" in fields else None
+        self._predicted = _Slabs(-1, np.int32, plan) if "predicted" in fields else None
         self._categories = Categories()
         self._static = {f: StaticColumn(f) for f in STATIC_FIELDS if f in fields}
         self._rows = 0
@@ -185,15 +212,16 @@ class _LongReader:
             cells += int(given.sum())
             used[: len(given)] |= given
         complete = cells == used.sum() * len(epochs)
+        self._tell_nulls()
+        if cells < self._rows and options.duplicates == "error":
+            self._faults.append(duplicate_fault(self._rows - cells, self._first_duplicate()))
         ids, slots = (
             self._index.ascending(used)
             if self._index is not None
             else (pa.array([], pa.int64()), np.empty(0, np.int64))
         )
-        self._tell_nulls()
-        if cells < self._rows and options.duplicates == "error":
-            self._faults.append(duplicate_fault(self._rows - cells, self._first_duplicate()))
         self._faults += [f for c in self._static.values() if (f := c.fault(ids, slots))]
+        self._index = None  # as large as the ids, and of no more use
         loss = self._loss.gather(epochs, slots)
         if not complete:
             for row in loss:
@@ -218,7 +246,7 @@ class _LongReader:
 
     def _first_duplicate(self) -> str:
         """Find, in a second pass, the first row that repeats an earlier one."""
-        seen = _Slabs(False, bool, self._capacity)
+        seen = _Slabs(False, bool, _Plan(range(0), 0))
         names = self._parts.columns.single
         columns = [names[f] for f in ("sample_id", "epoch") if f in names]
         for part, batch in self._parts.batches(columns):
@@ -263,14 +291,15 @@ def _by_epoch(epochs: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.intp]
         yield int(ordered[start]), order[start:stop]
 
 
-def _dense_range(parts: Parts) -> tuple[RangeSlots | None, int]:
-    """Use ids as addresses where the files' statistics say that they fill their range."""
+def _expect(parts: Parts) -> tuple[RangeSlots | None, _Plan]:
+    """Plan for what the files' statistics say; use ids as addresses where they fill their range."""
     ids, epochs = parts.ranges["sample_id"], parts.ranges["epoch"]
-    n_epochs = epochs[1] - epochs[0] + 1 if epochs else 2
-    expected = max(1, -(-parts.n_rows // n_epochs))
-    if ids is None:
-        return None, 0
-    size = ids[1] - ids[0] + 1
-    if size <= expected + expected // 2:
-        return RangeSlots(ids[0], size), size
-    return None, 0
+    known = range(epochs[0], epochs[1] + 1) if epochs else range(0)
+    expected = -(-parts.n_rows // max(2, len(known)))
+    dense = None
+    if ids is not None and ids[1] - ids[0] + 1 <= expected + expected // 2:
+        dense = RangeSlots(ids[0], ids[1] - ids[0] + 1)
+    capacity = dense.capacity if dense else expected if known else 0
+    if len(known) * capacity > 2 * parts.n_rows:  # as many epoch numbers as rows, say
+        known = range(0)
+    return dense, _Plan(known, capacity)

@@ -16,7 +16,7 @@ from lossan.losslog import STATIC_FIELDS
 Progress = Callable[[int, int], None]
 """Called with the rows read so far and the rows there are."""
 
-BATCH_ROWS = 1 << 19
+BATCH_ROWS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Parts:
             with arrow_errors(part.name):
                 file = part.open()
                 there = [c for c in columns if c in file.schema_arrow.names]
-                for batch in file.iter_batches(BATCH_ROWS, columns=there, use_threads=True):
+                for batch in file.iter_batches(BATCH_ROWS, columns=there, use_threads=False):
                     yield part, batch
 
 

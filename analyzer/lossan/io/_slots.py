@@ -6,7 +6,7 @@ with the string itself, so that the result is exact.
 """
 
 from abc import ABC, abstractmethod
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import pyarrow as pa
@@ -39,7 +39,7 @@ class SlotIndex(ABC):
         """Return the ids of slots."""
 
     def ascending(self, used: NDArray[np.bool_]) -> tuple[pa.Array, Slots]:
-        """Return the ids of the used slots in ascending order, and their slots."""
+        """Return the ids of the used slots in ascending order, and their slots: the last call."""
         slots = np.flatnonzero(used)
         ids = self.ids_of(slots)
         order = stable_order(ids)
@@ -69,7 +69,7 @@ class RangeSlots(SlotIndex):
         return values if self._low == 0 else values - self._low
 
     def ids_of(self, slots: Slots) -> pa.Array:
-        return pa.array(slots + self._low)
+        return pa.array(slots if self._low == 0 else slots + self._low)
 
     def ascending(self, used: NDArray[np.bool_]) -> tuple[pa.Array, Slots]:
         slots = np.flatnonzero(used)
@@ -94,6 +94,17 @@ class IntegerSlots(SlotIndex):
 
     def ids_of(self, slots: Slots) -> pa.Array:
         return pa.array(self._keys[slots])
+
+    def ascending(self, used: NDArray[np.bool_]) -> tuple[pa.Array, Slots]:
+        keys = self._keys[: self._n]
+        if not used.all():
+            slots = np.flatnonzero(used)
+            slots = slots[np.argsort(keys[slots], kind="stable")]
+            return pa.array(keys[slots]), slots
+        self._table = np.empty(0, np.int32)  # large, and done with
+        slots = np.argsort(keys, kind="stable")
+        keys.sort()
+        return pa.array(keys), slots
 
     def lookup_keys(self, keys: NDArray[np.int64]) -> Slots:
         """Return the slots of int64 keys, handing out new ones."""
@@ -130,7 +141,7 @@ class IntegerSlots(SlotIndex):
         self._keys[self._n : total] = keys
         first, self._n = self._n, total
         if 2 * total > len(self._table):
-            self._rebuild((2 * total - 1).bit_length() + 1)
+            self._rebuild((2 * total - 1).bit_length())
         else:
             self._place(np.arange(first, total))
 
@@ -151,19 +162,55 @@ class IntegerSlots(SlotIndex):
 
 
 @final
+class _StringPool:
+    """Strings one after another in buffers that grow by doubling; readable as an Arrow array."""
+
+    def __init__(self) -> None:
+        self._offsets = np.zeros(1024, np.int64)
+        self._data = np.empty(1 << 15, np.uint8)
+        self.n = 0
+
+    def append(self, values: pa.Array) -> None:
+        offsets = np.frombuffer(values.buffers()[1], np.int64)
+        offsets = offsets[values.offset : values.offset + len(values) + 1]
+        used = self._offsets[self.n]
+        size = offsets[-1] - offsets[0]
+        self._offsets = _grown(self._offsets, self.n + 1, len(values))
+        self._data = _grown(self._data, used, size)
+        if size:
+            text = np.frombuffer(values.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]
+            self._data[used : used + size] = text
+        stop = self.n + len(values)
+        self._offsets[self.n + 1 : stop + 1] = offsets[1:] - offsets[0] + used
+        self.n = stop
+
+    def array(self) -> pa.Array:
+        buffers = [None, pa.py_buffer(self._offsets), pa.py_buffer(self._data)]
+        return pa.Array.from_buffers(pa.large_string(), self.n, buffers)
+
+
+def _grown(array: NDArray[Any], used: int, more: int) -> NDArray[Any]:
+    """Return an array with room for more, at least doubled when it must move."""
+    if used + more <= len(array):
+        return array
+    grown = np.empty(max(used + more, 2 * len(array)), array.dtype)
+    grown[:used] = array[:used]
+    return grown
+
+
+@final
 class StringSlots(SlotIndex):
     """Strings: an integer index over their 64-bit hashes, each hit compared with the string."""
 
     def __init__(self) -> None:
         self._index = IntegerSlots()
         self._slot_of_key = np.empty(0, np.int64)
-        self._chunks: list[pa.Array] = []
-        self._n = 0
+        self._pool = _StringPool()
         self._colliding: dict[str, int] = {}
 
     @property
     def capacity(self) -> int:
-        return self._n
+        return self._pool.n
 
     def lookup(self, ids: pa.Array) -> Slots:
         keys = self._index.lookup_keys(string_hashes(ids))
@@ -173,24 +220,20 @@ class StringSlots(SlotIndex):
             _, first = np.unique(keys[fresh], return_index=True)
             self._slot_of_key = np.append(self._slot_of_key, self._append(ids, fresh[first]))
         slots = self._slot_of_key[keys]
-        differs = pc.not_equal(ids, self.ids_of(slots)).to_numpy(zero_copy_only=False)
-        for row in np.flatnonzero(differs):
-            slots[row] = self._resolve(ids, int(row))
+        stored = self.ids_of(slots)
+        if not stored.equals(ids):  # one comparison of all; row by row only after a collision
+            differs = pc.not_equal(ids, stored).to_numpy(zero_copy_only=False)
+            for row in np.flatnonzero(differs):
+                slots[row] = self._resolve(ids, int(row))
         return slots
 
     def ids_of(self, slots: Slots) -> pa.Array:
-        if len(self._chunks) > 1:
-            self._chunks = [pa.concat_arrays(self._chunks)]
-        return (
-            self._chunks[0].take(pa.array(slots))
-            if self._chunks
-            else pa.array([], pa.large_string())
-        )
+        return self._pool.array().take(pa.array(slots))
 
     def _append(self, ids: pa.Array, rows: NDArray[np.intp]) -> Slots:
-        self._chunks.append(ids.take(pa.array(rows)))
-        self._n += len(rows)
-        return np.arange(self._n - len(rows), self._n)
+        first = self._pool.n
+        self._pool.append(ids.take(pa.array(rows)))
+        return np.arange(first, self._pool.n)
 
     def _resolve(self, ids: pa.Array, row: int) -> int:
         """Give a string its own slot though another one has the same hash."""

@@ -40,7 +40,9 @@ class Part:
         if not isinstance(self.source, Path):
             self.source.seek(0)
         # Extension types named in a file are not acted upon: data brings no code.
-        return pq.ParquetFile(self.source, arrow_extensions_enabled=False)
+        return pq.ParquetFile(
+            self.source, pre_buffer=False, buffer_size=1 << 16, arrow_extensions_enabled=False
+        )
 
 
 @contextmanager
