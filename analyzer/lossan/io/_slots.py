@@ -256,20 +256,29 @@ def string_hashes(values: pa.Array) -> NDArray[np.int64]:
         raw = pc.if_else(pa.array(long), pa.scalar(b"", pa.large_binary()), raw)
     width = max(8, -(-int(np.where(long, 0, lengths).max(initial=0)) // 8) * 8)
     hashes = lengths.view(np.uint64) * _GOLDEN
+    factors = _factors(width // 8)
     for start in range(0, len(raw), _BLOCK):
-        hashes[start : start + _BLOCK] += _padded_hashes(raw[start : start + _BLOCK], width)
+        words = _padded(raw[start : start + _BLOCK], width).view(np.uint64)
+        mixed = (words * factors).sum(axis=1, dtype=np.uint64)
+        hashes[start : start + _BLOCK] += mixed ^ (mixed >> np.uint64(29))
     for row in np.flatnonzero(long):
         hashes[row] = np.uint64(hash(values[int(row)].as_py()) & 0xFFFFFFFFFFFFFFFF)
     return hashes.view(np.int64)
 
 
-def _padded_hashes(raw: pa.Array, width: int) -> NDArray[np.uint64]:
-    text = pc.ascii_rpad(raw.cast(pa.large_string(), safe=False), width=width, padding="\0")
-    start = np.frombuffer(text.buffers()[1], np.int64)[text.offset]
-    words = np.frombuffer(text.buffers()[2], np.uint64, len(raw) * width // 8, int(start))
-    factors = _factors(width // 8)
-    mixed = (words.reshape(len(raw), -1) * factors).sum(axis=1, dtype=np.uint64)
-    return mixed ^ (mixed >> np.uint64(29))
+def _padded(raw: pa.Array, width: int) -> NDArray[np.uint8]:
+    """Return the bytes of each string as a row of ``width`` bytes, zeros at its end."""
+    offsets = np.frombuffer(raw.buffers()[1], np.int64)[raw.offset : raw.offset + len(raw) + 1]
+    rows = np.zeros((len(raw), width), np.uint8)
+    if offsets[0] == offsets[-1]:
+        return rows
+    text = np.frombuffer(raw.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]
+    lengths = np.diff(offsets)
+    if (lengths == lengths[0]).all():
+        rows[:, : lengths[0]] = text.reshape(len(raw), -1)
+    else:
+        rows[np.arange(width) < lengths[:, None]] = text
+    return rows
 
 
 def _factors(count: int) -> NDArray[np.uint64]:
