@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lossan._version import __version__
 from lossan.config import AnalyzeConfig
 from lossan.detectors import Context, Detection, Detector, make
-from lossan.errors import DetectorError
+from lossan.errors import DetectorError, OptionError
 from lossan.evaluate import evaluate
 from lossan.features import FEATURES, Features, compute_features
 from lossan.io import atomic_folder, read_log, write_findings
@@ -120,7 +120,7 @@ def analyze(
     by_class : bool
         Analyse each given class by itself.
     settings : dict, optional
-        Parameters of the detector.
+        Parameters of the detector, where it is named; one of your own has them already.
     seed : int
         Everything random follows from it.
     name : str, optional
@@ -149,6 +149,11 @@ def analyze(
         },
         "analyze",
     )
+    if own and settings:
+        raise OptionError(
+            f"settings are {settings!r}, but the detector {own.name} was given as an object; give "
+            "them to it: Detector(Detector.Parameters(...))."
+        )
     chosen = own or make(config.detector, config.settings)
     if not isinstance(log, LossLog):
         name = name or str(log)
@@ -206,6 +211,9 @@ def _by_class(detector: Detector, log: LossLog, context: Context) -> Detection:
     probability = np.full(log.n_samples, np.nan)
     notes: list[str] = []
     done = 0
+    unlabelled = int((coded.codes < 0).sum())
+    if unlabelled:
+        notes.append(f"{unlabelled} samples without a label were left unscored: by_class needs one")
     for code, label in enumerate(coded.values.to_pylist()):
         rows = np.flatnonzero(coded.codes == code)
         part = log.select(rows)
@@ -229,13 +237,18 @@ def _by_class(detector: Detector, log: LossLog, context: Context) -> Detection:
 
 def _checked(detector: Detector, found: Detection, log: LossLog) -> Detection:
     """Refuse what a plug-in must not return."""
-    n = log.n_samples
-    if found.score.shape != (n,) or found.flagged.shape != (n,) or found.flagged.dtype != bool:
-        raise DetectorError(
-            f"the detector {detector.name} returned scores of shape {found.score.shape} and flags "
-            f"of shape {found.flagged.shape} and type {found.flagged.dtype}; expected ({n},) and "
-            "bool. Tell its author: lossan.testing.check_detector shows it."
-        )
+    wanted = {"score": "float64", "flagged": "bool"}
+    if found.probability is not None:
+        wanted["probability"] = "float64"
+    for name, kind in wanted.items():
+        values = getattr(found, name)
+        shape, dtype = getattr(values, "shape", None), getattr(values, "dtype", type(values))
+        if shape != (log.n_samples,) or dtype != kind:
+            raise DetectorError(
+                f"the detector {detector.name} returned a {name} of shape {shape} and type "
+                f"{dtype}; expected ({log.n_samples},) and {kind}. Tell its author: "
+                "lossan.testing.check_detector shows it."
+            )
     if (found.flagged & np.isnan(found.score)).any():
         raise DetectorError(f"the detector {detector.name} flagged samples that it did not score.")
     return found

@@ -12,8 +12,8 @@ def suggest_labels(log: LossLog, flagged: NDArray[np.bool_]) -> pa.Array | None:
     """Suggest another label than the given one for each flagged sample.
 
     With predictions in the log it is the class predicted at most epochs, other than the given
-    label (of equals, the class whose name comes first); with two classes and no predictions it is
-    the other class.
+    label (of equals, the class whose name comes first); with two classes and no predictions that
+    compare with the labels it is the other class.
 
     Parameters
     ----------
@@ -30,12 +30,12 @@ def suggest_labels(log: LossLog, flagged: NDArray[np.bool_]) -> pa.Array | None:
         return None
     rows = np.flatnonzero(flagged)
     given = log.coded_label
-    if log.predicted is not None:
-        classes = log.predicted.values
-        if classes.type != given.values.type:
-            return None
+    predicted = log.predicted
+    # Predictions of another type than the labels cannot be told apart from them.
+    if predicted and len(predicted.values) and predicted.values.type == given.values.type:
+        classes = predicted.values
         own = pc.index_in(log.label.take(pa.array(rows)), value_set=classes)
-        codes = _modal(log.predicted.codes[rows], pc.fill_null(own, -1).to_numpy(False), classes)
+        codes = _modal(predicted.codes[rows], pc.fill_null(own, -1).to_numpy(False), classes)
     elif len(given.values) == 2:
         classes = given.values
         codes = np.where(given.codes[rows] >= 0, 1 - given.codes[rows], -1)

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from inspect import isabstract
 from typing import Any
 
+from lossan.config import Config
 from lossan.detectors._base import Context, Detection, Detector
 from lossan.detectors._kmeans import KMeansDetector
 from lossan.errors import DetectorError, hint
@@ -84,7 +86,20 @@ def _load(point: Any, brought_by: str) -> Found:
     if not (isinstance(detector, type) and issubclass(detector, Detector)):
         problem = f"{point.value} is not a lossan.detectors.Detector class"
         return Found(point.name, brought_by, None, problem)
+    lacking = _undeclared(detector, point.name)
+    return Found(point.name, brought_by, None if lacking else detector, lacking)
+
+
+def _undeclared(detector: type[Detector], name: str) -> str | None:
+    """Tell what stands against using a detector class, None where nothing does."""
     missing = [a for a in ("name", "summary", "reference") if not hasattr(detector, a)]
     if missing:
-        return Found(point.name, brought_by, None, f"it does not state its {', '.join(missing)}")
-    return Found(point.name, brought_by, detector)
+        return f"it does not state its {', '.join(missing)}"
+    if isabstract(detector):
+        return "it does not define detect"
+    if detector.name != name:
+        return f"it calls itself {detector.name!r}, its entry point {name!r}"
+    parameters: Any = detector.Parameters  # whatever the plug-in put there
+    if not (isinstance(parameters, type) and issubclass(parameters, Config)):
+        return "its Parameters are not a lossan.config.Config"
+    return None

@@ -87,9 +87,9 @@ def _logits(
     """Return logits of shape (n_samples, n_epochs, n_classes)."""
     n_samples = len(true)
     time = np.arange(1, n_epochs + 1) / n_epochs
-    easy = np.clip(rng.normal(1.0, 0.45, n_samples), -0.3, None)  # below 0: looks like another
-    memorised = rng.gamma(2.0, 0.25, n_samples)
-    learnt = 4.0 * (1 - np.exp(-4.0 * time))
+    easy = np.clip(rng.normal(1.0, 0.6, n_samples), -0.5, None)  # below 0: looks like another
+    memorised = rng.gamma(2.0, 0.3, n_samples)
+    learnt = 3.5 * (1 - np.exp(-4.0 * time))
     logits = rng.normal(0.0, 0.7, (n_samples, n_epochs, n_classes))
     rows = np.arange(n_samples)
     logits[rows, :, true] += easy[:, None] * learnt
@@ -103,7 +103,7 @@ def _channels(
     given: NDArray[np.int64],
     gone: NDArray[np.bool_],
 ) -> dict[str, Any]:
-    """Compute the optional fields, each of shape (n_samples, n_epochs), missing where the loss is."""
+    """Compute the optional fields, shape (n_samples, n_epochs), missing where the loss is."""
     others = log_prob.copy()
     others[np.arange(len(given)), :, given] = -np.inf
     predicted = log_prob.argmax(axis=2).astype(object)
