@@ -58,7 +58,7 @@ def wilson(hits: int, n: int) -> Interval:
     Examples
     --------
     >>> [round(bound, 4) for bound in wilson(488, 648)]
-    [0.7185, 0.7848]
+    [0.7185, 0.7847]
     """
     p, z2 = hits / n, Z * Z
     centre = (p + z2 / (2 * n)) / (1 + z2 / n)

@@ -213,7 +213,7 @@ def _by_class(detector: Detector, log: LossLog, context: Context) -> Detection:
     done = 0
     unlabelled = int((coded.codes < 0).sum())
     if unlabelled:
-        notes.append(f"{unlabelled} samples without a label were left unscored: by_class needs one")
+        notes.append(f"unscored for lack of a label, which by_class needs: {unlabelled}")
     for code, label in enumerate(coded.values.to_pylist()):
         rows = np.flatnonzero(coded.codes == code)
         part = log.select(rows)

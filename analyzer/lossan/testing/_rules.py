@@ -19,7 +19,7 @@ from lossan.evaluate import auroc
 from lossan.features import compute_features
 from lossan.losslog import CHANNELS, FLOAT_CHANNELS, STATIC_FIELDS, LossLog
 from lossan.testing._planted import planted_log
-from lossan.testing._trial import Trial, UnusableError
+from lossan.testing._trial import Trial, UnusableError, own_copy
 
 _READABLE = tuple(f for f in (*STATIC_FIELDS, *CHANNELS) if f != "true_label")
 _LEAST_AUROC = 0.75  # the mean loss alone reaches 0.95 and more on the planted logs
@@ -117,8 +117,7 @@ def _order(trial: Trial) -> Iterator[str]:
 
 
 def _input(trial: Trial) -> Iterator[str]:
-    log = trial.log.select(np.arange(trial.log.n_samples))
-    log = replace(log, metadata=copy.deepcopy(dict(log.metadata)))
+    log = own_copy(trial.log)
     context = Context(features=compute_features(log.loss), seed=trial.seed)
     before = _snapshot(log, context)
     trial.detect(log, context, "a planted log")

@@ -1,5 +1,7 @@
 """A detector on trial: how it is called, and what cannot be used of what it returns."""
 
+import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,7 +37,7 @@ class Trial:
         self, log: LossLog, what: str = "a planted log", *, scale: str = "standard"
     ) -> Detection:
         """Detect on a copy of the log, so that a detector that writes to it spoils nothing."""
-        own = log.select(np.arange(log.n_samples))
+        own = own_copy(log)
         features = compute_features(own.loss)
         return self.detect(own, Context(features=features, scale=scale, seed=self.seed), what)
 
@@ -60,6 +62,12 @@ class Trial:
                     f"{name} is of type {kind}; expected float64 scores, bool flags"
                 )
         return found
+
+
+def own_copy(log: LossLog) -> LossLog:
+    """Return a log that shares nothing a detector could write to."""
+    own = log.select(np.arange(log.n_samples))
+    return replace(own, metadata=copy.deepcopy(dict(log.metadata)))
 
 
 def told(error: Exception) -> str:
