@@ -1,5 +1,7 @@
 """One contract for every detector, and broken detectors that it must reject."""
 
+# ruff: noqa: ARG002  (detectors take a log and a context whether they use them or not)
+
 from abc import abstractmethod
 from dataclasses import replace
 

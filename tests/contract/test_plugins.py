@@ -1,0 +1,196 @@
+"""Detectors of other distributions are found, held to the contract, and may be broken."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from lossan import write_log
+from lossan.detectors import find, installed
+from lossan.errors import DetectorError
+from lossan.testing import check_detector, planted_log
+
+SOURCE = Path(__file__).parents[1] / "example_plugin"
+
+
+def install(folder, distribution, entry_points, modules):
+    """Lay a distribution out as an installer does; no network, no build."""
+    info = folder / f"{distribution.replace('-', '_')}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
+    lines = [f"{name} = {target}" for name, target in entry_points.items()]
+    (info / "entry_points.txt").write_text("\n".join(["[lossan.detectors]", *lines, ""]))
+    for name, text in modules.items():
+        (folder / f"{name}.py").write_text(text)
+
+
+@pytest.fixture
+def example(tmp_path):
+    """A folder that holds the example plug-in, installed as its pyproject.toml says."""
+    project = tomllib.loads((SOURCE / "pyproject.toml").read_text())
+    modules = project["tool"]["setuptools"]["py-modules"]
+    folder = tmp_path / "site"
+    install(
+        folder,
+        project["project"]["name"],
+        project["project"]["entry-points"]["lossan.detectors"],
+        {name: (SOURCE / f"{name}.py").read_text() for name in modules},
+    )
+    return folder
+
+
+def lossan(folder, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "lossan", *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def listed(folder):
+    done = lossan(folder, "detectors", "--json")
+    assert done.returncode == 0, done.stderr
+    return {row["name"]: row for row in json.loads(done.stdout)}
+
+
+def test_example_plugin_is_listed(example):
+    row = listed(example)["last_loss"]
+    assert row["distribution"] == "lossan-last-loss"
+    assert row["problem"] is None
+    assert row["parameters"] == {"deviations": 2.0}
+
+
+def test_without_the_example_it_is_not_listed(tmp_path):
+    assert "last_loss" not in listed(tmp_path)
+
+
+def test_example_plugin_analyses(example, tmp_path):
+    write_log(planted_log(), tmp_path / "log.parquet")
+    done = lossan(
+        example,
+        *("analyze", tmp_path / "log.parquet", "-d", "last_loss", "--json"),
+        *("--set", "deviations=3"),
+    )
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["detector"]["name"] == "last_loss"
+    assert summary["detector"]["parameters"]["deviations"] == 3.0
+    assert summary["evaluation"]["auroc"] > 0.9
+
+
+def test_example_plugin_keeps_the_contract(example, monkeypatch):
+    monkeypatch.syspath_prepend(example)
+    check_detector(find("last_loss"))
+
+
+def test_example_plugin_is_installable(tmp_path):
+    pytest.importorskip("setuptools", minversion="77")
+    shutil.copytree(SOURCE, tmp_path / "source")  # a build leaves files beside the source
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"),
+            *("--no-build-isolation", "--target", tmp_path / "site", tmp_path / "source"),
+        ],
+        check=True,
+    )
+    assert listed(tmp_path / "site")["last_loss"]["distribution"] == "lossan-last-loss"
+
+
+def test_a_plugin_that_fails_to_import_is_named_and_the_others_go_on(example, tmp_path):
+    install(
+        example,
+        "lossan-broken",
+        {"broken": "lossan_broken:Detector"},
+        {"lossan_broken": "raise RuntimeError('no licence')\n"},
+    )
+    rows = listed(example)
+    assert rows["broken"]["problem"] == "it fails to import: RuntimeError: no licence"
+    assert rows["broken"]["distribution"] == "lossan-broken"
+    assert rows["last_loss"]["problem"] is None
+    assert rows["kmeans"]["problem"] is None
+    text = lossan(example, "detectors").stdout
+    assert "broken of lossan-broken is broken" in text
+    write_log(planted_log(), tmp_path / "log.parquet")
+    assert lossan(example, "analyze", tmp_path / "log.parquet", "-d", "last_loss").returncode == 0
+    refused = lossan(example, "analyze", tmp_path / "log.parquet", "-d", "broken")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error:")
+    assert "no licence" in refused.stderr
+
+
+DETECTOR = """
+from lossan.config import Config
+from lossan.detectors import Detection, Detector
+
+class Whole(Detector):
+    name, summary, reference = "whole", "a summary", "a reference"
+    def detect(self, log, context):
+        raise NotImplementedError
+
+class Nameless(Detector):
+    summary = "a summary"
+    def detect(self, log, context):
+        raise NotImplementedError
+
+class Unfinished(Detector):
+    name, summary, reference = "unfinished", "a summary", "a reference"
+
+class Parametrised(Whole):
+    name = "parametrised"
+    Parameters = dict
+
+class Taken(Whole):
+    name = "kmeans"
+
+def function(log, context):
+    return None
+"""
+
+PROBLEMS = [
+    ("Whole", "whole", None),
+    ("Nameless", "nameless", "it does not state its name, reference"),
+    ("Unfinished", "unfinished", "it does not define detect"),
+    ("Parametrised", "parametrised", "its Parameters are not a lossan.config.Config"),
+    ("Whole", "another", "it calls itself 'whole', its entry point 'another'"),
+    ("function", "function", "is not a lossan.detectors.Detector class"),
+    ("Absent", "absent", "it fails to import: AttributeError"),
+]
+
+
+@pytest.mark.parametrize(("target", "name", "problem"), PROBLEMS)
+def test_what_is_wrong_with_a_plugin_is_told(target, name, problem, tmp_path, monkeypatch):
+    module = f"lossan_tried_{name}"
+    install(tmp_path, "lossan-tried", {name: f"{module}:{target}"}, {module: DETECTOR})
+    monkeypatch.syspath_prepend(tmp_path)
+    found = installed()[name]
+    assert found.distribution == "lossan-tried"
+    if problem is None:
+        assert found.problem is None
+        assert find(name) is found.detector
+    else:
+        assert found.detector is None
+        assert problem in found.problem
+        with pytest.raises(DetectorError, match=f"'{name}' of lossan-tried cannot be used"):
+            find(name)
+
+
+def test_a_plugin_cannot_take_the_name_of_another(tmp_path, monkeypatch):
+    modules = {"lossan_taken": DETECTOR}
+    install(tmp_path, "lossan-taken", {"kmeans": "lossan_taken:Taken"}, modules)
+    monkeypatch.syspath_prepend(tmp_path)
+    found = installed()
+    assert found["kmeans"].distribution == "lossan"
+    assert found["lossan-taken:kmeans"].problem == "the name 'kmeans' is taken by lossan"
+    assert find("kmeans") is found["kmeans"].detector
+
+
+def test_an_unknown_detector_is_told_with_what_there_is():
+    with pytest.raises(DetectorError, match=r"no detector 'kmean'; .*Did you mean 'kmeans'\?"):
+        find("kmean")
