@@ -186,7 +186,7 @@ def record_evaluation(
     batches : iterable
         Yields ``(ids, inputs, targets)``, for example a DataLoader over `WithIds`.
     device : device, optional
-        Where inputs and targets are moved to.
+        Where inputs are moved to.
     forward : callable, optional
         From inputs to logits; the model itself if not given.
     """
@@ -195,9 +195,8 @@ def record_evaluation(
     try:
         with torch.no_grad():
             for ids, inputs, targets in batches:
-                if device is not None:
-                    inputs, targets = inputs.to(device), targets.to(device)
-                recorder.record(ids, logits=(forward or model)(inputs), targets=targets)
+                moved = inputs if device is None else inputs.to(device)
+                recorder.record(ids, logits=(forward or model)(moved), targets=targets)
     finally:
         model.train(training)
 

@@ -137,7 +137,7 @@ def test_ids_stay_with_their_samples_across_workers(tmp_path, workers):
 
 def test_samples_drop_last_never_shows_are_told(tmp_path, data):
     loader = DataLoader(WithIds(data), batch_size=8, drop_last=True)
-    labels = {i: 0 for i in range(N)}
+    labels = dict.fromkeys(range(N), 0)
     with TorchRecorder(tmp_path / "run.parquet", labels=labels) as recorder:
         for epoch in range(2):
             for ids, x, y in loader:

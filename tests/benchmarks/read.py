@@ -39,7 +39,8 @@ def works(path: Path) -> dict[str, tuple[str, str]]:
             f"t = pq.read_table({file}, columns={COLUMNS})",
         ),
         "lossan.read_log": (
-            "import lossan.io, pyarrow.compute, pandas  # pyarrow imports pandas where it is installed",
+            # pandas too: pyarrow imports it where it is installed
+            "import lossan.io, pyarrow.compute, pandas",
             f"log = lossan.io.read_log({file})",
         ),
         "pandas pivot": (

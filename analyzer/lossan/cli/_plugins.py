@@ -27,18 +27,23 @@ def detectors(as_json: common.AsJson = False) -> None:
 
 
 def adapters(as_json: common.AsJson = False) -> None:
-    """List the installed adapters, which train and record with a framework."""
-    from importlib.metadata import entry_points
+    """List the installed adapters, which train with a framework, and whether it is there."""
+    from lossan.training import installed_adapters
 
-    rows: list[dict[str, object]] = [
-        {
-            "name": point.name,
-            "distribution": point.dist.name if point.dist else "unknown",
-            "module": point.value,
-        }
-        for point in entry_points(group="lossan.adapters")
-    ]
-    _print("Adapters", rows, as_json=as_json, columns=["name", "distribution", "module"])
+    rows: list[dict[str, object]] = []
+    for name, point in installed_adapters().items():
+        row: dict[str, object] = {"name": name, "module": point.value, "summary": ""}
+        row["distribution"] = point.dist.name if point.dist else "unknown"
+        try:
+            adapter = point.load()
+            lacking = adapter.missing()
+            row["summary"] = adapter.SUMMARY
+            row["ready"] = f"no: pip install 'lossan[{adapter.EXTRA}]'" if lacking else "yes"
+            row["problem"] = None
+        except Exception as error:  # noqa: BLE001  (a broken plug-in must not hide the others)
+            row |= {"ready": "no", "problem": f"{type(error).__name__}: {error}"}
+        rows.append(row)
+    _print("Adapters", rows, as_json=as_json, columns=["name", "summary", "ready"])
 
 
 def _parameters(kind: object) -> dict[str, object]:

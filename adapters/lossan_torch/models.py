@@ -1,0 +1,204 @@
+"""Networks by name and their weights."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from lossan import LossanError
+
+_LISTED = 8
+
+
+def build_model(name: str, n_classes: int, weights: str, image_size: int) -> nn.Module:
+    """Build a classifier for so many classes.
+
+    Parameters
+    ----------
+    name : str
+        A classifier of torchvision, or ``package.module:factory``; the factory is called with
+        ``num_classes`` and returns a module.
+    n_classes : int
+    weights : str
+        ``"imagenet"`` (torchvision's, from its cache or by download), ``"none"``, or the path of a
+        state dict.
+    image_size : int
+        Pixels a side of the images it will see.
+
+    Raises
+    ------
+    LossanError
+        For an unknown network, weights that are not there or are of another network, or an image
+        size the network cannot take.
+    """
+    model: Any = _factory_model(name, n_classes) if ":" in name else _vision_model(name, n_classes)
+    if weights == "imagenet":
+        load_state(model, _imagenet_state(name), f"the ImageNet weights of {name}", n_classes)
+        if hasattr(model, "transform_input"):
+            model.transform_input = True  # its ImageNet weights are of inputs scaled to [-1, 1]
+    elif weights != "none":
+        load_state(model, _file_state(Path(weights)), weights, n_classes)
+    if getattr(model, "AuxLogits", None) is not None and image_size < 299:
+        # the auxiliary head's convolutions need 299 pixels; the rest of the network does not
+        model.aux_logits, model.AuxLogits = False, None
+    _check_size(model, name, image_size)
+    return model
+
+
+def load_state(
+    model: nn.Module, state: dict[str, torch.Tensor], source: str, n_classes: int
+) -> None:
+    """Load a state dict; a head of another number of classes stays as it was initialised.
+
+    Raises
+    ------
+    LossanError
+        Naming missing, unexpected and misshapen layers.
+    """
+    own = model.state_dict()
+    missing = sorted(set(own) - set(state))
+    unexpected = sorted(set(state) - set(own))
+    heads = {
+        name
+        for name, value in own.items()
+        if name in state
+        and value.shape != state[name].shape
+        and value.shape[:1] == (n_classes,)
+        and value.shape[1:] == state[name].shape[1:]
+    }
+    misshapen = sorted(
+        name for name in own if name in state and own[name].shape != state[name].shape
+    )
+    misshapen = [name for name in misshapen if name not in heads]
+    # batch norm's counter is younger than some weights files, and nothing depends on it
+    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+    faults = [
+        f"{what} {_some(names)}"
+        for what, names in (
+            ("missing:", missing),
+            ("unexpected:", unexpected),
+            ("of another shape:", misshapen),
+        )
+        if names
+    ]
+    if faults:
+        raise LossanError(
+            f"{source} does not hold the weights of this network: {'; '.join(faults)}. Name the "
+            "network it was saved from by --model."
+        )
+    model.load_state_dict({n: v for n, v in state.items() if n not in heads}, strict=False)
+
+
+def torchvision() -> Any:
+    """Import torchvision, also beside a torch it was not built for.
+
+    Raises
+    ------
+    LossanError
+        When it is not installed.
+    """
+    try:
+        return import_module("torchvision")
+    except ImportError as error:
+        raise LossanError(
+            "torchvision is not installed: pip install 'lossan[torch]', or give --model "
+            "package.module:factory."
+        ) from error
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
+    # A torchvision built for CUDA beside a CPU-only torch lacks its compiled operators and stops
+    # at import when it registers them. No classifier uses them: declaring their names is enough.
+    global _declared  # noqa: PLW0603  (the declaration lives as long as this object)
+    _declared = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
+    for operator in ("nms", "qnms"):
+        _declared.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    return import_module("torchvision")
+
+
+_declared: Any = None
+
+
+def _vision_model(name: str, n_classes: int) -> nn.Module:
+    models = torchvision().models
+    known = models.list_models(module=models)
+    if name not in known:
+        from lossan.errors import hint
+
+        raise LossanError(f"torchvision has no classifier {name!r}; {hint(name, known)}")
+    # building without random weights of its own takes a tenth of the time
+    options = {"init_weights": True, "aux_logits": True} if name == "inception_v3" else {}
+    model: nn.Module = models.get_model(name, weights=None, num_classes=n_classes, **options)
+    return model
+
+
+def _factory_model(name: str, n_classes: int) -> nn.Module:
+    module, _, factory = name.partition(":")
+    try:
+        made = getattr(import_module(module), factory)(num_classes=n_classes)
+    except (ImportError, AttributeError) as error:
+        raise LossanError(
+            f"--model {name}: {error}. Needed is package.module:factory, importable from here."
+        ) from error
+    if not isinstance(made, nn.Module):
+        raise LossanError(f"--model {name} returned a {type(made).__name__}, not a torch Module.")
+    return made
+
+
+def _imagenet_state(name: str) -> dict[str, torch.Tensor]:
+    if ":" in name:
+        raise LossanError(f"--weights imagenet is for torchvision's networks; {name} needs a file.")
+    chosen = torchvision().models.get_model_weights(name).DEFAULT
+    cache = Path(torch.hub.get_dir()) / "checkpoints" / Path(chosen.url).name
+    try:
+        state: dict[str, torch.Tensor] = chosen.get_state_dict(progress=True, check_hash=True)
+    except OSError as error:
+        raise LossanError(
+            f"the ImageNet weights of {name} are not in the cache and cannot be downloaded "
+            f"({error}). Fetch {chosen.url} on another machine and put it at {cache}, name a file "
+            "by --weights FILE, or train from scratch by --weights none."
+        ) from error
+    return state
+
+
+def _file_state(file: Path) -> dict[str, torch.Tensor]:
+    try:
+        # weights_only: a checkpoint is data and must never run code
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise LossanError(f"--weights {file}: there is no such file.") from error
+    except Exception as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise LossanError(
+            f"--weights {file} is not a state dict that can be read safely ({first}). Save one by "
+            "torch.save(model.state_dict(), FILE)."
+        ) from error
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        raise LossanError(f"--weights {file} holds no state dict, layer names to tensors.")
+    return state
+
+
+def _check_size(model: nn.Module, name: str, image_size: int) -> None:
+    """Refuse an image size before the first epoch rather than in it."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            model(torch.zeros(1, 3, image_size, image_size))
+    except RuntimeError as error:
+        first = str(error).splitlines()[0]
+        raise LossanError(
+            f"{name} cannot take images of {image_size} x {image_size} pixels ({first}). Choose "
+            "another --image-size."
+        ) from error
+    finally:
+        model.train(training)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more

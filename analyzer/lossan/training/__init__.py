@@ -1,0 +1,25 @@
+"""What every adapter's training shares: options, samples, images, order, history."""
+
+from lossan.training._adapters import Adapter, find_adapter, installed_adapters
+from lossan.training._history import History
+from lossan.training._images import augment, load_image
+from lossan.training._options import TrainOptions
+from lossan.training._plan import TrainPlan, make_plan
+from lossan.training._progress import Progress
+from lossan.training._samples import SampleSet, epoch_order, sample_seed
+
+__all__ = [
+    "Adapter",
+    "History",
+    "Progress",
+    "SampleSet",
+    "TrainOptions",
+    "TrainPlan",
+    "augment",
+    "epoch_order",
+    "find_adapter",
+    "installed_adapters",
+    "load_image",
+    "make_plan",
+    "sample_seed",
+]

@@ -1,0 +1,92 @@
+"""Images to arrays, the same for every adapter, so that their logs can be compared."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lossan.errors import LossanError
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
+
+
+def load_image(file: Path, size: int) -> NDArray[np.uint8]:
+    """Read an image as RGB, resized to a square.
+
+    Parameters
+    ----------
+    file : Path
+        PNG, JPEG or TIFF; grey, colour or palette; 8 or 16 bits a channel.
+    size : int
+        Pixels a side; the image is resized with antialiased bilinear interpolation, its aspect
+        ratio not kept, as in the paper (section 3: "resized to 550 x 550").
+
+    Returns
+    -------
+    ndarray of uint8
+        Shape (size, size, 3).
+
+    Raises
+    ------
+    LossanError
+        When the file is missing or cannot be read.
+    """
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise LossanError(
+            "reading images needs Pillow; install an adapter's extra: pip install 'lossan[torch]' "
+            "or 'lossan[keras]'."
+        ) from error
+    try:
+        with Image.open(file) as image:
+            deep = image.mode.startswith("I") or image.mode == "F"
+            colour = (_to_8_bits(image) if deep else image).convert("RGB")
+            square = colour.resize((size, size), Image.Resampling.BILINEAR)
+            return np.asarray(square, np.uint8)
+    except FileNotFoundError as error:
+        raise LossanError(f"{file}: there is no such file.") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise LossanError(f"{file}: cannot be read as an image ({error}).") from error
+
+
+def check_image(file: Path) -> str | None:
+    """Return why an image cannot be read, None where its header is sound."""
+    from PIL import Image
+
+    try:
+        with Image.open(file) as image:
+            image.verify()
+    except FileNotFoundError:
+        return "there is no such file"
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return str(error) or type(error).__name__
+    return None
+
+
+def augment(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Flip an image at random, horizontally and vertically.
+
+    Examples
+    --------
+    >>> image = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    >>> sorted(augment(image, np.random.default_rng(0)).ravel()) == sorted(image.ravel())
+    True
+    """
+    if rng.random() < 0.5:
+        image = image[:, ::-1]
+    if rng.random() < 0.5:
+        image = image[::-1]
+    return np.ascontiguousarray(image)
+
+
+def _to_8_bits(image: Any) -> Any:
+    """Bring a 16- or 32-bit grey image to 8 bits by its type's range, or its own if wider."""
+    from PIL import Image
+
+    values = np.asarray(image).astype(np.float64)
+    top = 65535.0 if values.min(initial=0) >= 0 and values.max(initial=0) <= 65535 else 0.0
+    low = 0.0 if top else values.min()
+    span = top or max(values.max() - low, 1e-12)
+    return Image.fromarray(np.round((values - low) * (255 / span)).astype(np.uint8))

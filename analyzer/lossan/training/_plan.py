@@ -1,0 +1,82 @@
+"""Everything an adapter needs to train, checked before it starts."""
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from lossan.errors import OptionError
+from lossan.io import recording_folder
+from lossan.training._options import TrainOptions
+from lossan.training._samples import SampleSet, read_samples
+
+
+@dataclass(frozen=True, eq=False)
+class TrainPlan:
+    """A training about to start.
+
+    Parameters
+    ----------
+    options : TrainOptions
+    train : SampleSet
+    test : SampleSet, optional
+    skipped : list of str
+        Images that were left out because they cannot be read.
+    """
+
+    options: TrainOptions
+    train: SampleSet
+    test: SampleSet | None
+    skipped: list[str]
+
+    def recorder_options(self, *, keep_epochs: int) -> dict[str, Any]:
+        """Return what the Recorder is made with, the same for every adapter.
+
+        Parameters
+        ----------
+        keep_epochs : int
+            How many epochs the checkpoint to go on from holds; what was recorded after it is
+            recorded again.
+        """
+        samples = self.train
+        named = {"true_labels": samples.true_labels, "groups": samples.groups}
+        resumed = {"resume": True, "keep_epochs": keep_epochs} if self.options.resume else {}
+        return {
+            **resumed,
+            "recorded": self.options.record,
+            "labels": dict(zip(samples.ids, samples.given(), strict=True)),
+            "paths": dict(zip(samples.ids, samples.paths, strict=True)),
+            "classes": samples.classes,
+            "metadata": self.options.provenance(),
+            **{
+                name: dict(zip(samples.ids, values, strict=True))
+                for name, values in named.items()
+                if values is not None
+            },
+        }
+
+
+def make_plan(options: TrainOptions) -> TrainPlan:
+    """Read and check the samples, and that the log may be written.
+
+    Raises
+    ------
+    TableError, OptionError
+        With every fault found.
+    """
+    there = [p for p in (options.output, recording_folder(options.output)) if p.exists()]
+    if there and not options.resume:
+        raise OptionError(
+            f"{there[0]} is already there; go on with it by --resume, or name another log."
+        )
+    skip = options.skip_unreadable
+    train, skipped = read_samples(options.labels, options.images, skip_unreadable=skip)
+    test = None
+    if options.test is not None:
+        test, more = read_samples(
+            options.test, options.images, classes=train.classes, skip_unreadable=skip
+        )
+        skipped += more
+    if skipped:
+        print(f"left out {len(skipped)} images that cannot be read:", file=sys.stderr)
+        print("\n".join(f"  {line}" for line in skipped[:20]), file=sys.stderr)
+    return TrainPlan(options, train, test, skipped)
