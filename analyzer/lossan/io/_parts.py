@@ -164,6 +164,8 @@ def _range(footer: Any, column: str) -> tuple[int, int] | None:
             chunk = footer.row_group(group).column(index)
             if chunk.path_in_schema != column:
                 continue
+            if chunk.physical_type not in ("INT32", "INT64"):
+                return None  # to look at a string's would decode it, and it may not be UTF-8
             stats = chunk.statistics
             if stats is None or not stats.has_min_max or not isinstance(stats.min, int):
                 return None
