@@ -90,7 +90,7 @@ MADE = {
     "truncated": (lambda p: cut(p, 0.5), "truncated"),
     "header only": (lambda p: cut(p, 0.01), "truncated"),
     "damaged": (damaged, "damaged"),
-    "missing": (lambda p: None, "no such file"),
+    "missing": (lambda _: None, "no such file"),
     "no loss": (lambda p: without(p, "loss", nll=columns()["loss"]), "--loss-column nll"),
     "no epoch": (lambda p: without(p, "epoch"), "--epoch-column"),
     "no id": (lambda p: without(p, "sample_id", guid=np.arange(ROWS)), "--id-column guid"),
@@ -220,7 +220,7 @@ def test_a_process_ends_with_2_and_no_traceback(tmp_path):
 
 
 def test_a_fault_of_ours_is_1(good, monkeypatch, capsys):
-    monkeypatch.setattr("lossan.pipeline.compute_features", lambda *a, **k: 1 / 0)
+    monkeypatch.setattr("lossan.pipeline.compute_features", lambda *_, **__: 1 / 0)
     assert run(["analyze", str(good)]) == 1
     assert "ZeroDivisionError" in capsys.readouterr().err
 
