@@ -1,6 +1,5 @@
 """The streaming writer: two lines in a training loop, whatever the framework."""
 
-import shutil
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -12,10 +11,10 @@ from typing import Any, Self, final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from lossan.build import plain_column, stable_order, to_arrow
-from lossan.errors import Fault, RecorderError, RecordingWarning
+from lossan.arrays import floats, names
+from lossan.build import stable_order
+from lossan.errors import RecorderError, RecordingWarning
 from lossan.io import EpochFolder, recording_folder
 from lossan.losslog import CHANNELS, FLOAT_CHANNELS, stamp
 
@@ -66,13 +65,16 @@ class Recorder:
         Any provenance: framework, model, optimiser, learning rate and so on.
     resume : bool
         Go on with a recording that crashed or was closed; `n_epochs` says how far it came.
+    keep_epochs : int, optional
+        When resuming, how many of the recorded epochs to keep: those a checkpoint also has.
     overwrite : bool
         Replace a log or recording that is already there.
 
     Raises
     ------
     RecorderError
-        When something is already at ``path`` and neither ``resume`` nor ``overwrite`` is given.
+        When something is already at ``path`` and neither ``resume`` nor ``overwrite`` is given, or
+        when another process is recording there.
 
     Examples
     --------
@@ -99,6 +101,7 @@ class Recorder:
         loss_name: str = "cross_entropy",
         metadata: Mapping[str, Any] | None = None,
         resume: bool = False,
+        keep_epochs: int | None = None,
         overwrite: bool = False,
     ) -> None:
         if recorded not in (None, "train", "eval"):
@@ -111,8 +114,7 @@ class Recorder:
         named = None if classes is None else list(classes)
         stated = {"recorded": recorded, "loss_name": loss_name, "classes": named}
         self._metadata = stamp({**stated, **(metadata or {})})
-        self._prepare(resume=resume, overwrite=overwrite)
-        self._folder = EpochFolder(recording_folder(self.path), self._metadata)
+        self._folder = self._open(resume=resume, keep_epochs=keep_epochs, overwrite=overwrite)
         self._known = self._folder.sample_ids()
         for lookup in self._static.values():
             self._learn(lookup.ids)
@@ -146,14 +148,14 @@ class Recorder:
         """
         if self._closed:
             raise RecorderError("the Recorder is closed; make a new one with resume=True.")
-        batch = {"sample_id": self._ids(ids), "loss": _floats("losses", losses)}
+        batch = {"sample_id": self._ids(ids), "loss": floats("losses", losses)}
         if labels is not None:
-            batch["label"] = _names("labels", labels)
+            batch["label"] = names("labels", labels)
         for name, values in channels.items():
             if name not in CHANNELS:
                 raise RecorderError(f"no channel {name!r}; allowed: {', '.join(CHANNELS)}.")
             if values is not None:
-                kind = _floats if name in FLOAT_CHANNELS else _names
+                kind = floats if name in FLOAT_CHANNELS else names
                 batch[name] = kind(name, values)
         n = len(batch["sample_id"])
         for name, column in batch.items():
@@ -230,6 +232,7 @@ class Recorder:
             self.close()
             return
         self._closed = True
+        self._folder.release()
         if self.n_epochs == 0:
             self._folder.remove()
         else:
@@ -239,22 +242,32 @@ class Recorder:
                 file=sys.stderr,
             )
 
-    def _prepare(self, *, resume: bool, overwrite: bool) -> None:
+    def _open(self, *, resume: bool, keep_epochs: int | None, overwrite: bool) -> EpochFolder:
         folder = recording_folder(self.path)
+        there = [place for place in (self.path, folder) if place.exists()]
+        if there and not (resume or overwrite):
+            raise RecorderError(
+                f"{there[0]} is already there; pass resume=True to go on with it, or "
+                "overwrite=True to replace it."
+            )
+        opened = EpochFolder(folder)
         if overwrite:
-            shutil.rmtree(folder, ignore_errors=True)
+            opened.discard_after(0)
             self.path.unlink(missing_ok=True)
         elif resume:
-            EpochFolder.reopen(self.path)
-        elif self.path.exists() or folder.exists():
-            there = self.path if self.path.exists() else folder
-            raise RecorderError(
-                f"{there} is already there; pass resume=True to go on with it, or overwrite=True "
-                "to replace it."
-            )
+            opened.reopen(self.path)
+            keep = opened.last_epoch if keep_epochs is None else keep_epochs
+            if keep > opened.last_epoch:
+                opened.release()
+                raise RecorderError(
+                    f"keep_epochs is {keep}, but {folder} holds {opened.last_epoch} epochs."
+                )
+            opened.discard_after(keep)
+        opened.describe(self._metadata)
+        return opened
 
     def _ids(self, ids: Any) -> pa.Array:
-        column = _names("ids", ids)
+        column = names("ids", ids)
         if column.null_count:
             raise RecorderError(f"{column.null_count} ids are null; every sample needs one.")
         if len(self._known) and len(column) and column.type != self._known.type:
@@ -315,68 +328,13 @@ class _Lookup:
     """A mapping from sample id to a value, as two Arrow arrays."""
 
     def __init__(self, field: str, mapping: Mapping[Any, Any]) -> None:
-        self.ids = _names(f"the ids of {field}s", list(mapping.keys()))
-        self._values = _names(f"{field}s", list(mapping.values()))
+        self.ids = names(f"the ids of {field}s", list(mapping.keys()))
+        self._values = names(f"{field}s", list(mapping.values()))
 
     def values_of(self, ids: pa.Array) -> pa.Array:
         if not len(self.ids) or ids.type != self.ids.type:
             return pa.nulls(len(ids), self._values.type)
         return self._values.take(pc.index_in(ids, value_set=self.ids))
-
-
-def to_numpy(values: Any) -> Any:
-    """Bring any framework's array to numpy without importing the framework.
-
-    Examples
-    --------
-    >>> to_numpy([1, 2]).tolist()
-    [1, 2]
-    """
-    if isinstance(values, np.ndarray | list | tuple | pa.Array | pa.ChunkedArray):
-        return values if isinstance(values, np.ndarray) else np.asarray(values)
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(values, torch.Tensor):
-        values = values.detach()
-        if values.dtype in (torch.bfloat16, torch.float16):
-            values = values.float()  # numpy has no bfloat16
-        return values.cpu().numpy()
-    if hasattr(values, "__array__"):
-        return np.asarray(values)
-    return np.asarray(list(values))
-
-
-def _floats(name: str, values: Any) -> pa.Array:
-    try:
-        array: NDArray[Any] = to_numpy(values)
-        numbers = array.astype(np.float32)
-    except (TypeError, ValueError) as error:
-        raise RecorderError(f"{name} must be numbers, one a sample ({error}).") from error
-    if numbers.ndim == 2 and numbers.shape[1] == 1:
-        numbers = numbers[:, 0]
-    if numbers.ndim != 1:
-        raise RecorderError(
-            f"{name} has the shape {numbers.shape}; needed: (n,), one value a sample. A reduced "
-            "loss is of no use: ask for reduction='none'."
-        )
-    return pa.array(numbers)
-
-
-def _names(name: str, values: Any) -> pa.Array:
-    faults: list[Fault] = []
-    array = values
-    if not isinstance(values, list | tuple):
-        array = to_numpy(values)
-        if isinstance(array, np.ndarray) and array.ndim != 1:
-            raise RecorderError(f"{name} has the shape {array.shape}; needed: (n,).")
-    elif values and not isinstance(values[0], str | int | None):
-        array = [v.item() if hasattr(v, "item") else v for v in values]
-    column = to_arrow(name, array, faults)
-    if column is not None and len(column) == 0:
-        return pa.array([], pa.int64())
-    column = None if column is None else plain_column(name, column, faults)
-    if column is None:
-        raise RecorderError(f"{name}: {faults[0].message}")
-    return column
 
 
 def _kind(kind: pa.DataType) -> str:

@@ -3,75 +3,97 @@
 import json
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 
 from lossan.build import plain_column
+from lossan.errors import OutputError, RecorderError
 from lossan.io._atomic import atomic_file, create_parquet
 from lossan.io._metadata import KEY, parse_metadata
 from lossan.io._read import read_log
-from lossan.io._source import recording_folder
-from lossan.io._write import write_log
+from lossan.io._write import write_folder, write_log
 from lossan.losslog import CHANNELS, STATIC_FIELDS
 
 _ORDER = ("sample_id", "epoch", "loss", *STATIC_FIELDS, *CHANNELS)
+_LOCK = ".lock"  # hidden, so that nobody takes it for a part of the log
 
 
 @final
 class EpochFolder:
-    """Epochs of a recording, each in a file of its own.
+    """Epochs of a recording, each in a file of its own, held by one process at a time.
 
     Parameters
     ----------
     path : Path
         Created if it is not there.
-    metadata : dict
-        Goes into every file, over what earlier epochs stated.
+
+    Raises
+    ------
+    RecorderError
+        When another process holds it. A crash lets go of it.
+    OutputError
+        When it cannot be created.
     """
 
-    def __init__(self, path: Path, metadata: dict[str, Any]) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        path.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(path / _LOCK)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise RecorderError(
+                f"another process is recording to {path}; let it end, or record to another log."
+            ) from error
+        except OSError as error:
+            raise OutputError.from_os_error(path, error) from error
         for unfinished in path.glob(".*.tmp"):
             unfinished.unlink(missing_ok=True)
-        files = self._files()
-        self.last_epoch = max((_number(f) for f in files), default=0)
-        self.metadata = self._earlier(files) | metadata
+        self._metadata = self._stated()
+        self.last_epoch = self._last()
 
-    @property
-    def _stored(self) -> dict[bytes, bytes]:
-        return {KEY: json.dumps(self.metadata).encode()}
+    def describe(self, metadata: dict[str, Any]) -> None:
+        """State what goes into every file, over what earlier epochs stated.
 
-    @staticmethod
-    def _earlier(files: list[Path]) -> dict[str, Any]:
-        """Return what the epochs recorded before a crash state about the run."""
-        if not files:
-            return {}
-        stored = pq.read_schema(files[-1]).metadata or {}
-        return parse_metadata(stored.get(KEY), str(files[-1]))
+        Raises
+        ------
+        RecorderError
+            When earlier epochs were recorded in the other mode.
+        """
+        before, now = self._metadata.get("recorded"), metadata.get("recorded")
+        if before and now and before != now:
+            self.release()
+            raise RecorderError(
+                f"recorded is {now!r}, but the epochs in {self.path} were recorded as {before!r}; "
+                "a log is of one kind."
+            )
+        self._metadata = self._metadata | metadata
 
-    @classmethod
-    def reopen(cls, log: Path) -> None:
+    def reopen(self, log: Path) -> None:
         """Turn a closed log into a recording again; a recording is left as it is.
 
         When both are there, closing was cut off after the log was complete: the log counts.
         """
-        folder = recording_folder(log)
         if not log.exists():
             return
-        shutil.rmtree(folder, ignore_errors=True)
-        write_log(read_log(log), f"{folder}/")
+        self.discard_after(0)
+        closed = read_log(log)
+        write_folder(closed, self.path, dict(closed.metadata))
         log.unlink()
+        self._metadata = self._stated()
+        self.last_epoch = self._last()
 
     def write(self, epoch: int, table: pa.Table) -> None:
         """Write an epoch; when this returns it survives kill -9 and a power cut."""
         table = table.append_column("epoch", pa.repeat(pa.scalar(epoch), len(table)))
         table = table.select([f for f in _ORDER if f in table.column_names])
-        table = table.replace_schema_metadata(self._stored)
+        table = table.replace_schema_metadata(self._stored())
         with (
             atomic_file(self.path / f"epoch-{epoch:06d}.parquet") as file,
             create_parquet(file, table.schema) as writer,
@@ -79,15 +101,20 @@ class EpochFolder:
             writer.write_table(table)
         self.last_epoch = epoch
 
+    def discard_after(self, epoch: int) -> None:
+        """Remove the epochs after one."""
+        for file in self._files():
+            if _number(file) > epoch:
+                file.unlink()
+        self.last_epoch = self._last()
+
     def sample_ids(self) -> pa.Array:
         """Return every id recorded so far."""
-        found = pa.chunked_array(
-            [
-                pq.ParquetFile(f).read(columns=["sample_id"])["sample_id"].combine_chunks()
-                for f in self._files()
-            ]
-            or [pa.array([], pa.int64())]
-        )
+        columns = [
+            pq.ParquetFile(file).read(columns=["sample_id"])["sample_id"].combine_chunks()
+            for file in self._files()
+        ]
+        found = pa.chunked_array(columns or [pa.array([], pa.int64())])
         ids = plain_column("sample_id", pc.unique(found), [])
         return pa.array([], pa.int64()) if ids is None else ids
 
@@ -97,20 +124,39 @@ class EpochFolder:
             write_log(read_log(self.path), target)
             return
         files = self._files()
-        schemas = [pq.read_schema(f) for f in files]
+        schemas = [pq.read_schema(file) for file in files]
         schema = pa.unify_schemas(schemas, promote_options="permissive")
-        schema = schema.with_metadata(self._stored)
+        schema = schema.with_metadata(self._stored())
         with atomic_file(target) as file, create_parquet(file, schema) as writer:
             for epoch in files:
-                table = pq.ParquetFile(epoch).read()
-                writer.write_table(_conform(table, schema))
+                writer.write_table(_conform(pq.ParquetFile(epoch).read(), schema))
+
+    def release(self) -> None:
+        """Let another process have the folder; what is recorded stays."""
+        self._lock.release()
 
     def remove(self) -> None:
         """Remove the folder and what is in it."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        self.release()
+        with suppress(OSError):
+            shutil.rmtree(self.path)
+
+    def _stored(self) -> dict[bytes, bytes]:
+        return {KEY: json.dumps(self._metadata).encode()}
+
+    def _stated(self) -> dict[str, Any]:
+        """Return what the last epoch on disk states about the run."""
+        files = self._files()
+        if not files:
+            return {}
+        stored = pq.read_schema(files[-1]).metadata or {}
+        return parse_metadata(stored.get(KEY), str(files[-1]))
 
     def _files(self) -> list[Path]:
         return sorted(self.path.glob("epoch-*.parquet"), key=_number)
+
+    def _last(self) -> int:
+        return max((_number(file) for file in self._files()), default=0)
 
 
 def _number(file: Path) -> int:

@@ -50,16 +50,17 @@ def write_log(log: LossLog, target: str | Path, *, layout: str | None = None) ->
     elif str(target).endswith("/") or path.is_dir():
         if layout == "wide":
             raise OptionError(f"a directory log is long; {target} names a directory.")
-        _write_folder(log, path, metadata)
+        if path.is_dir() and any(path.iterdir()):
+            raise OptionError(f"the directory {path} is not empty; give an empty or a new one.")
+        write_folder(log, path, metadata)
     else:
         with atomic_file(path) as file:
             tables = _wide_tables(log) if layout == "wide" else _long_tables(log)
             _write_tables(file, tables, metadata)
 
 
-def _write_folder(log: LossLog, path: Path, metadata: dict[str, Any]) -> None:
-    if path.is_dir() and any(path.iterdir()):
-        raise OptionError(f"the directory {path} is not empty; give an empty or a new one.")
+def write_folder(log: LossLog, path: Path, metadata: dict[str, Any]) -> None:
+    """Write a long Parquet file an epoch into a folder, all or none."""
     with atomic_folder(path) as folder:
         for epoch in range(log.n_epochs):
             name = f"epoch-{log.epochs[epoch]:06d}.parquet"

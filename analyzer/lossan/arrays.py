@@ -1,0 +1,79 @@
+"""Any framework's arrays to Arrow, without importing the framework."""
+
+import sys
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lossan.build import plain_column, to_arrow
+from lossan.errors import Fault, RecorderError
+
+
+def to_numpy(values: Any) -> Any:
+    """Bring any framework's array to numpy without importing the framework.
+
+    Examples
+    --------
+    >>> to_numpy([1, 2]).tolist()
+    [1, 2]
+    """
+    if isinstance(values, np.ndarray | list | tuple | pa.Array | pa.ChunkedArray):
+        return values if isinstance(values, np.ndarray) else np.asarray(values)
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(values, torch.Tensor):
+        values = values.detach()
+        if values.dtype in (torch.bfloat16, torch.float16):
+            values = values.float()  # numpy has no bfloat16
+        return values.cpu().numpy()
+    if hasattr(values, "__array__") or np.isscalar(values):
+        return np.asarray(values)
+    return np.asarray(list(values))
+
+
+def floats(name: str, values: Any) -> pa.Array:
+    """Return one number a sample as an Arrow array of float32.
+
+    Raises
+    ------
+    RecorderError
+        For another shape than (n,) or (n, 1), or what is no number.
+    """
+    try:
+        array = np.asarray(to_numpy(values))
+        numbers = array.astype(np.float32)
+    except (TypeError, ValueError) as error:
+        raise RecorderError(f"{name} must be numbers, one a sample ({error}).") from error
+    if numbers.ndim == 2 and numbers.shape[1] == 1:
+        numbers = numbers[:, 0]
+    if numbers.ndim != 1:
+        raise RecorderError(
+            f"{name} has the shape {numbers.shape}; needed: (n,), one value a sample. A reduced "
+            "loss is of no use: ask for reduction='none'."
+        )
+    return pa.array(numbers)
+
+
+def names(name: str, values: Any) -> pa.Array:
+    """Return ids or labels, one a sample, as an Arrow array of int64 or large_string.
+
+    Raises
+    ------
+    RecorderError
+        For another shape than (n,), or values that are neither integers nor strings.
+    """
+    faults: list[Fault] = []
+    array = values
+    if not isinstance(values, list | tuple):
+        array = to_numpy(values)
+        if isinstance(array, np.ndarray) and array.ndim != 1:
+            raise RecorderError(f"{name} has the shape {array.shape}; needed: (n,).")
+    elif values and not isinstance(values[0], str | int | None):
+        array = [v.item() if hasattr(v, "item") else v for v in values]
+    column = to_arrow(name, array, faults)
+    if column is not None and len(column) == 0:
+        return pa.array([], pa.int64())
+    column = None if column is None else plain_column(name, column, faults)
+    if column is None:
+        raise RecorderError(f"{name}: {faults[0].message}")
+    return column

@@ -1,0 +1,363 @@
+"""The Recorder against a plain dictionary, and what it tells."""
+
+import subprocess
+import sys
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import lossan
+from lossan import LossanError, Recorder, RecordingWarning, read_log
+
+
+def cells(log):
+    """Return {(id, epoch): loss} of what was observed."""
+    return {
+        (log.sample_id[row].as_py(), int(log.epochs[column])): float(log.loss[row, column])
+        for row, column in zip(*np.nonzero(~np.isnan(log.loss)), strict=True)
+    }
+
+
+def record_epochs(recorder, epochs, ids=("a", "b", "c")):
+    for epoch in epochs:
+        recorder.record(list(ids), [epoch + place / 10 for place in range(len(ids))])
+        recorder.end_epoch()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    epochs=st.lists(
+        st.lists(
+            st.tuples(st.integers(0, 12), st.floats(0, 50, width=32)), min_size=1, max_size=30
+        ),
+        min_size=2,
+        max_size=4,
+    ),
+    batch=st.integers(1, 7),
+    text=st.booleans(),
+)
+@pytest.mark.filterwarnings("ignore::lossan.RecordingWarning")
+def test_is_a_dictionary_of_last_records(epochs, batch, text, tmp_path_factory):
+    path = tmp_path_factory.mktemp("run") / "run.parquet"
+    expected = {}
+    with Recorder(path) as recorder:
+        for number, records in enumerate(epochs, 1):
+            for start in range(0, len(records), batch):
+                ids, losses = zip(*records[start : start + batch], strict=True)
+                ids = [f"s{i}" for i in ids] if text else ids
+                recorder.record(ids, losses)
+                expected |= {(i, number): v for i, v in zip(ids, losses, strict=True)}
+            recorder.end_epoch()
+    assert cells(read_log(path)) == expected
+    assert list(path.parent.iterdir()) == [path]
+
+
+class Arrayish:
+    def __init__(self, values):
+        self._values = values
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self._values, dtype)
+
+
+def torch_tensor(kind):
+    def make(values):
+        torch = pytest.importorskip("torch")
+        return torch.tensor(values, dtype=getattr(torch, kind), requires_grad=True)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        list,
+        tuple,
+        pd.Series,
+        Arrayish,
+        *(lambda v, kind=kind: np.array(v, kind) for kind in ("f2", "f4", "f8", "i4")),
+        lambda v: np.array(v)[:, None],
+        lambda v: [np.float32(x) for x in v],
+        torch_tensor("float32"),
+        torch_tensor("bfloat16"),
+    ],
+)
+def test_takes_any_array_of_losses(make, tmp_path):
+    with Recorder(tmp_path / "run.parquet") as recorder:
+        for _ in range(2):
+            recorder.record([7, 8], make([1.0, 2.0]))
+            recorder.end_epoch()
+    np.testing.assert_array_equal(read_log(tmp_path / "run.parquet").loss, [[1, 1], [2, 2]])
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        ([2, 1], [1, 2]),
+        (np.array([2, 1], np.int32), [1, 2]),
+        ([np.int64(2), np.int64(1)], [1, 2]),
+        (range(2), [0, 1]),
+        (("b", "a"), ["a", "b"]),
+        (np.array(["b", "a"]), ["a", "b"]),
+        (np.array(["b", "a"], object), ["a", "b"]),
+        ([np.str_("b"), np.str_("a")], ["a", "b"]),
+        (pd.Series(["b", "a"]), ["a", "b"]),
+    ],
+)
+def test_takes_any_array_of_ids(ids, expected, tmp_path):
+    with Recorder(tmp_path / "run.parquet") as recorder:
+        for _ in range(2):
+            recorder.record(ids, [1.0, 2.0])
+            recorder.end_epoch()
+    assert read_log(tmp_path / "run.parquet").sample_id.to_pylist() == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "words"),
+    [
+        ((["a"], 0.5), {}, "reduction='none'"),
+        ((["a"], [[0.5, 0.1]]), {}, "shape"),
+        ((["a", "b"], [0.5]), {}, "2 ids but 1"),
+        ((["a", None], [0.5, 1]), {}, "null"),
+        ((["a", 1], [0.5, 1]), {}, "mixes types"),
+        (([1], [0.5]), {}, "integers, but before"),
+        (([1.5], [0.5]), {}, "integers or strings"),
+        ((["a"], ["high"]), {}, "numbers"),
+        ((["a"], [0.5]), {"loss_prob": [1]}, "no channel"),
+        ((["a"], [0.5]), {"margin": [1, 2]}, "2 values of margin"),
+    ],
+)
+def test_refuses_what_is_no_record_and_keeps_nothing_of_it(arguments, options, words, tmp_path):
+    recorder = Recorder(tmp_path / "run.parquet", labels={"a": 0, "b": 1})
+    recorder.record(["a", "b"], [1, 2])
+    with pytest.raises(LossanError, match=words):
+        recorder.record(*arguments, **options)
+    assert recorder.end_epoch().n_samples == 2
+
+
+def test_irregular_epochs_are_reported_each_time_and_warned_of_once(tmp_path):
+    labels = {"a": 0, "b": 1, "c": 0}
+    with Recorder(tmp_path / "run.parquet", labels=labels) as recorder:
+        recorder.record(["a", "b", "a"], [1, 2, 3])
+        with pytest.warns(RecordingWarning) as told:
+            report = recorder.end_epoch()
+        assert (report.n_samples, report.n_missed, report.n_repeated) == (2, 1, 1)
+        assert sorted(str(w.message).split(": ", 2)[2][:8] for w in told) == [
+            "1 known ",
+            "1 record",
+        ]
+        recorder.record(["a", "a", "c"], [1, 2, 3])
+        report = recorder.end_epoch()
+        assert (report.n_samples, report.n_missed, report.n_repeated) == (2, 1, 1)
+    assert cells(read_log(tmp_path / "run.parquet")) == {
+        ("a", 1): 3.0,
+        ("b", 1): 2.0,
+        ("a", 2): 2.0,
+        ("c", 2): 3.0,
+    }
+
+
+def test_infinite_losses_and_unknown_ids_are_told(tmp_path):
+    with Recorder(tmp_path / "run.parquet", labels={"a": 0}) as recorder:
+        recorder.record(["a", "b"], [np.inf, 1])
+        with pytest.warns(RecordingWarning, match="infinite|no label") as told:
+            recorder.end_epoch()
+        assert len(told) == 2
+        recorder.record(["a", "b"], [1, 1])
+        recorder.end_epoch()
+
+
+def test_everything_given_is_in_the_log(tmp_path):
+    with Recorder(
+        tmp_path / "run.parquet",
+        recorded="eval",
+        labels={1: "cat", 2: "dog"},
+        true_labels={1: "cat", 2: "cat"},
+        paths={1: "x/1.png", 2: "x/2.png"},
+        groups={1: 10, 2: 10},
+        classes=["cat", "dog"],
+        metadata={"model": "tiny", "learning_rate": 0.1},
+    ) as recorder:
+        for _ in range(2):
+            recorder.record(
+                [2, 1],
+                [0.2, 0.1],
+                label_prob=[0.8, 0.9],
+                margin=[1.0, 2.0],
+                predicted=["dog", "dog"],
+                predicted_prob=[0.8, 0.1],
+            )
+            recorder.end_epoch()
+    log = read_log(tmp_path / "run.parquet")
+    assert log.label.to_pylist() == ["cat", "dog"]
+    assert log.true_label.to_pylist() == ["cat", "cat"]
+    assert log.path.to_pylist() == ["x/1.png", "x/2.png"]
+    assert log.group.to_pylist() == [10, 10]
+    np.testing.assert_allclose(log.margin[:, 0], [2, 1])
+    np.testing.assert_allclose(log.predicted_prob[:, 1], [0.1, 0.8], rtol=1e-6)
+    assert log.predicted.values.to_pylist() == ["dog"]
+    stated = dict(log.metadata)
+    datetime.fromisoformat(stated.pop("created"))
+    assert stated == {
+        "format_version": "1",
+        "producer": f"lossan {lossan.__version__}",
+        "recorded": "eval",
+        "loss_name": "cross_entropy",
+        "classes": ["cat", "dog"],
+        "model": "tiny",
+        "learning_rate": 0.1,
+    }
+
+
+def test_labels_may_come_with_the_records(tmp_path):
+    with Recorder(tmp_path / "run.parquet") as recorder:
+        for _ in range(2):
+            recorder.record([1, 2], [0.1, 0.2], labels=np.array([5, 6]))
+            recorder.end_epoch()
+    assert read_log(tmp_path / "run.parquet").label.to_pylist() == [5, 6]
+
+
+def test_npz_is_written_when_asked_for(tmp_path):
+    with Recorder(tmp_path / "run.npz") as recorder:
+        record_epochs(recorder, range(2))
+    assert (tmp_path / "run.npz").read_bytes()[:2] == b"PK"
+    assert len(cells(read_log(tmp_path / "run.npz"))) == 6
+
+
+def test_nothing_is_replaced_unasked(tmp_path):
+    path = tmp_path / "run.parquet"
+    with Recorder(path) as recorder:
+        record_epochs(recorder, range(2))
+    before = path.read_bytes()
+    with pytest.raises(LossanError, match=r"resume=True .* overwrite=True"):
+        Recorder(path)
+    assert path.read_bytes() == before
+    with Recorder(path, overwrite=True) as recorder:
+        assert recorder.n_epochs == 0
+        record_epochs(recorder, range(3))
+    assert read_log(path).n_epochs == 3
+    with pytest.raises(LossanError, match="give one"):
+        Recorder(path, resume=True, overwrite=True)
+
+
+def test_resuming_a_closed_log_goes_on(tmp_path):
+    path = tmp_path / "run.parquet"
+    with Recorder(path, recorded="train", metadata={"model": "tiny"}) as recorder:
+        record_epochs(recorder, range(2))
+    with Recorder(path, resume=True) as recorder:
+        assert recorder.n_epochs == 2
+        record_epochs(recorder, [2])
+    log = read_log(path)
+    assert (log.n_epochs, log.recorded, log.metadata["model"]) == (3, "train", "tiny")
+    assert log.loss[0].tolist() == [0, 1, 2]
+
+
+def test_resuming_keeps_the_epochs_a_checkpoint_has(tmp_path):
+    path = tmp_path / "run.parquet"
+    recorder = Recorder(path)
+    record_epochs(recorder, range(3))
+    recorder._folder.release()  # as a crash does
+    with pytest.raises(LossanError, match="holds 3 epochs"):
+        Recorder(path, resume=True, keep_epochs=4)
+    with Recorder(path, resume=True, keep_epochs=1) as recorder:
+        assert recorder.n_epochs == 1
+        record_epochs(recorder, [7])
+    assert read_log(path).loss[0].tolist() == [0, 7]
+
+
+def test_the_other_kind_of_recording_is_refused(tmp_path):
+    path = tmp_path / "run.parquet"
+    with Recorder(path, recorded="train") as recorder:
+        record_epochs(recorder, range(2))
+    with pytest.raises(LossanError, match="'eval', but"):
+        Recorder(path, resume=True, recorded="eval")
+    with Recorder(path, resume=True, recorded="train") as recorder:
+        assert recorder.n_epochs == 2
+
+
+def test_an_exception_keeps_the_ended_epochs_and_says_where(tmp_path, capsys):
+    path = tmp_path / "run.parquet"
+
+    def interrupted():
+        with Recorder(path) as recorder:
+            record_epochs(recorder, range(2))
+            recorder.record(["a"], [9])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        interrupted()
+    assert "2 ended epochs are safe in" in capsys.readouterr().err
+    assert read_log(f"{path}.recording").n_epochs == 2
+    with pytest.raises(LossanError, match=r"run\.parquet\.recording"):
+        read_log(path)
+
+
+def test_an_open_epoch_is_ended_by_closing(tmp_path):
+    recorder = Recorder(tmp_path / "run.parquet")
+    record_epochs(recorder, range(2))
+    recorder.record(["a", "b", "c"], [5, 5, 5])
+    with pytest.warns(RecordingWarning, match="not ended"):
+        recorder.close()
+    recorder.close()
+    assert read_log(tmp_path / "run.parquet").n_epochs == 3
+    with pytest.raises(LossanError, match="closed"):
+        recorder.record(["a"], [1])
+
+
+def test_epochs_that_were_never_ended_cannot_be_told_apart(tmp_path):
+    recorder = Recorder(tmp_path / "run.parquet")
+    for _ in range(2):
+        recorder.record(["a", "b"], [1, 2])
+    with pytest.raises(LossanError, match="end_epoch"):
+        recorder.close()
+
+
+def test_too_little_is_told(tmp_path):
+    with pytest.warns(RecordingWarning, match="nothing was recorded"), Recorder(tmp_path / "a.npz"):
+        pass
+    recorder = Recorder(tmp_path / "b.parquet")
+    record_epochs(recorder, [0])
+    with pytest.warns(RecordingWarning, match="only one epoch"):
+        recorder.close()
+    assert [p.name for p in tmp_path.iterdir()] == ["b.parquet"]
+    with pytest.raises(LossanError, match="nothing was recorded since"):
+        Recorder(tmp_path / "c.parquet").end_epoch()
+
+
+def test_a_full_disk_keeps_what_was_recorded_for_another_try(tmp_path, monkeypatch):
+    path = tmp_path / "run.parquet"
+    recorder = Recorder(path)
+    record_epochs(recorder, range(2))
+    recorder.record(["a", "b", "c"], [5, 5, 5])
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(LossanError, match="No space left"):
+            recorder.end_epoch()
+    assert read_log(f"{path}.recording").n_epochs == 2
+    assert recorder.end_epoch().epoch == 3
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(LossanError, match="No space left"):
+            recorder.close()
+    assert not path.exists()
+    recorder.close()
+    assert read_log(path).n_epochs == 3
+
+
+def test_a_second_process_is_refused(tmp_path):
+    path = tmp_path / "run.parquet"
+    recorder = Recorder(path)
+    code = f"import lossan; lossan.Recorder({str(path)!r}, resume=True)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "another process is recording" in done.stderr
+    record_epochs(recorder, range(2))
+    recorder.close()
+    subprocess.run([sys.executable, "-c", code], check=True)
