@@ -56,7 +56,14 @@ def test_readme_python_runs(tmp_path, monkeypatch):
         yield ["a.png", "b.png"], [0.1, 2.0]
 
     for block in blocks:
-        exec(compile(block, "README.md", "exec"), {"train_one_epoch": train_one_epoch})  # noqa: S102
+        names = {"train_one_epoch": train_one_epoch}
+        if "torch" in block:
+            torch = pytest.importorskip("torch")
+            names["dataset"] = torch.utils.data.TensorDataset(
+                torch.eye(4), torch.tensor([0, 1, 0, 1])
+            )
+            names |= {"model": torch.nn.Linear(4, 2), "DataLoader": torch.utils.data.DataLoader}
+        exec(compile(block, "README.md", "exec"), names)  # noqa: S102
 
 
 def test_modules_stay_short():
