@@ -1,0 +1,110 @@
+"""What every adapter's training shares: images and samples."""
+
+import numpy as np
+import pytest
+
+from lossan.errors import LossanError, OptionError
+from lossan.training import epoch_order, find_adapter, load_image, sample_seed
+from lossan.training._samples import read_samples
+
+image = pytest.importorskip("PIL.Image")
+
+
+def picture(path, array):
+    image.fromarray(array).save(path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff", "bmp"])
+def test_grey_and_colour_come_as_rgb(tmp_path, suffix):
+    grey = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    expected = np.repeat(grey[:, :, None], 3, axis=2)
+    for name, array in (("grey", grey), ("colour", expected)):
+        file = picture(tmp_path / f"{name}.{suffix}", array)
+        np.testing.assert_array_equal(load_image(file, 8), expected)
+
+
+def test_16_bits_are_scaled_by_the_range_of_their_type(tmp_path):
+    deep = np.array([[0, 257 * 10], [257 * 100, 65535]], np.uint16)
+    loaded = load_image(picture(tmp_path / "deep.png", deep), 2)
+    np.testing.assert_array_equal(loaded[:, :, 0], [[0, 10], [100, 255]])
+
+
+def test_images_are_squared(tmp_path):
+    file = picture(tmp_path / "a.png", np.zeros((20, 40, 3), np.uint8))
+    assert load_image(file, 16).shape == (16, 16, 3)
+
+
+def test_unreadable_images_are_told(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"\x89PNG broken")
+    for name, words in (("a.png", "cannot be read"), ("b.png", "no such file")):
+        with pytest.raises(LossanError, match=words):
+            load_image(tmp_path / name, 8)
+
+
+def table(folder, rows, header="sample_id,path,label"):
+    for row in rows:
+        name = row.split(",")[1]
+        if name.startswith("ok"):
+            picture(folder / name, np.zeros((4, 4), np.uint8))
+    (folder / "labels.csv").write_text("\n".join([header, *rows]) + "\n")
+    return folder / "labels.csv"
+
+
+def test_all_bad_images_are_listed_before_the_first_epoch(tmp_path):
+    rows = ["1,ok1.png,a", "2,gone.png,b", "3,ok2.png,b", "4,text.png,a"]
+    (tmp_path / "text.png").write_text("hello")
+    path = table(tmp_path, rows)
+    with pytest.raises(LossanError, match=r"2 of 4 images(.|\n)*gone\.png(.|\n)*text\.png"):
+        read_samples(path, None)
+    samples, skipped = read_samples(path, None, skip_unreadable=True)
+    assert samples.ids == [1, 3]
+    assert len(skipped) == 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "words"),
+    [
+        (["1,ok1.png,a", "2,ok2.png,a"], {}, "one class only"),
+        (["1,ok1.png,a", "1,ok2.png,b"], {}, "more than once, first '1'"),
+        (["1,ok1.png,a", "2,ok2.png,"], {}, "label is empty in 1 rows"),
+        (["1,ok1.png,a", "2,ok2.png,c"], {"classes": ["a", "b"]}, "outside the classes"),
+    ],
+)
+def test_bad_tables_are_told(tmp_path, rows, options, words):
+    with pytest.raises(LossanError, match=words):
+        read_samples(table(tmp_path, rows), None, **options)
+
+
+def test_a_table_without_paths_is_told(tmp_path):
+    (tmp_path / "labels.csv").write_text("sample_id,label\n1,a\n2,b\n")
+    with pytest.raises(LossanError, match="no column 'path'"):
+        read_samples(tmp_path / "labels.csv", None)
+
+
+def test_a_tree_of_class_folders_is_a_table(tmp_path):
+    for label in ("cat", "dog"):
+        (tmp_path / label / "more").mkdir(parents=True)
+        picture(tmp_path / label / "1.png", np.zeros((4, 4), np.uint8))
+        picture(tmp_path / label / "more" / "2.png", np.zeros((4, 4), np.uint8))
+    samples, _ = read_samples(tmp_path, None)
+    assert samples.ids == ["cat/1.png", "cat/more/2.png", "dog/1.png", "dog/more/2.png"]
+    assert samples.given() == ["cat", "cat", "dog", "dog"]
+
+
+def test_order_and_chance_follow_from_seed_and_epoch():
+    assert sorted(epoch_order(50, seed=0, epoch=1)) == list(range(50))
+    assert (epoch_order(50, seed=0, epoch=1) == epoch_order(50, seed=0, epoch=1)).all()
+    assert (epoch_order(50, seed=0, epoch=1) != epoch_order(50, seed=0, epoch=2)).any()
+    draws = {
+        sample_seed(i, seed=s, epoch=e).random() for i in (0, 1) for s in (0, 1) for e in (0, 1)
+    }
+    assert len(draws) == 8
+
+
+def test_an_adapter_without_its_framework_names_the_extra(monkeypatch):
+    monkeypatch.setattr("lossan_torch.adapter.find_spec", lambda _: None)
+    with pytest.raises(OptionError, match=r"pip install 'lossan\[torch\]'"):
+        find_adapter("torch")
+    with pytest.raises(OptionError, match=r"allowed: .*torch"):
+        find_adapter("pytorch")
