@@ -13,11 +13,11 @@ from lossan.errors import Fault, LogError, OptionError, hint
 from lossan.losslog import (
     CHANNELS,
     FLOAT_CHANNELS,
-    FORMAT_VERSION,
     PROBABILITIES,
     STATIC_FIELDS,
     Coded,
     LossLog,
+    check_metadata,
     encode,
 )
 
@@ -121,10 +121,9 @@ def build_reading(
     if matrix is None:
         return Reading(None, tuple(faults), layout, metadata)
     n_epochs, n_samples = matrix.shape
-    ids = pa.array(np.arange(n_samples)) if sample_id is None else _ids(sample_id, faults)
-    if ids is not None and len(ids) != n_samples:
-        faults.append(Fault("shape", f"sample_id has {len(ids)} values, loss {n_samples} rows."))
-        ids = None
+    if sample_id is None:
+        sample_id = np.arange(n_samples)
+    ids = _names("sample_id", sample_id, n_samples, faults)
     draft = Draft(
         sample_id=ids,
         loss=matrix,
@@ -143,10 +142,7 @@ def finish(
 ) -> Reading:
     """Apply every rule of the format to a draft: order, values, completeness."""
     if draft.sample_id.null_count:
-        n = draft.sample_id.null_count
-        draft.faults.append(
-            Fault("null_id", f"{n} sample_id values are null; every row needs one.", n)
-        )
+        draft.faults.append(null_fault("sample_id", draft.sample_id.null_count))
         _select(draft, np.flatnonzero(draft.sample_id.is_valid().to_numpy(zero_copy_only=False)))
     _sort(draft, duplicates)
     _check_losses(draft, invalid)
@@ -166,21 +162,11 @@ def finish(
     return Reading(log, tuple(draft.faults), layout, draft.metadata)
 
 
-def check_metadata(metadata: Mapping[str, Any]) -> list[Fault]:
-    """List what contradicts the format in a log's metadata."""
-    faults = []
-    version = metadata.get("format_version", FORMAT_VERSION)
-    if str(version) != FORMAT_VERSION:
-        message = (
-            f"its metadata says format_version {version!r}; this lossan reads "
-            f"{FORMAT_VERSION!r}. Install the lossan that wrote it, or a newer one."
-        )
-        faults.append(Fault("format_version", message))
-    recorded = metadata.get("recorded")
-    if recorded not in (None, "train", "eval"):
-        message = f"its metadata says recorded {recorded!r}; allowed: 'train', 'eval'."
-        faults.append(Fault("recorded", message))
-    return faults
+def is_text(kind: pa.DataType) -> bool:
+    """Tell whether a column holds strings."""
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
 
 
 def ids_fault(name: str, kind: pa.DataType) -> Fault:
@@ -205,7 +191,7 @@ def plain_column(name: str, values: pa.Array, faults: list[Fault]) -> pa.Array |
             return values.cast(pa.int64())
         if pa.types.is_null(kind):
             return values.cast(pa.large_string())
-        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        if is_text(kind):
             values.validate(full=True)
             return values.cast(pa.large_string())
     except pa.ArrowInvalid as error:
@@ -262,6 +248,12 @@ def stable_order(ids: pa.Array) -> NDArray[np.intp]:
     return order
 
 
+def null_fault(name: str, count: int) -> Fault:
+    """Say in how many rows an id or epoch is missing."""
+    message = f"{name} is null in {count} row{'s' * (count > 1)}; every row needs one. Remove them."
+    return Fault(f"null_{name}", message, count)
+
+
 def duplicate_fault(count: int, first: str) -> Fault:
     """Say how many rows repeat what another row says."""
     return Fault(
@@ -278,7 +270,9 @@ def _check_losses(draft: Draft, invalid: str) -> None:
         draft.faults.append(Fault("empty", "it holds no samples.", 0))
         return
     if n_epochs < 2:
-        message = f"it holds {n_epochs} epoch; a loss sequence needs at least 2."
+        message = (
+            f"it holds {n_epochs} epoch{'s' * (n_epochs != 1)}; a loss sequence needs at least 2."
+        )
         draft.faults.append(Fault("one_epoch", message))
     count, where, seen = 0, "", False
     for number, epoch in zip(draft.epochs, draft.loss, strict=True):
@@ -335,15 +329,23 @@ def _float_matrix(
         faults.append(Fault("type", message))
     else:
         with np.errstate(over="ignore"):
-            return np.array(array.T, dtype=np.float32, order="C")
+            matrix: NDArray[np.float32] = np.array(array.T, dtype=np.float32, order="C")
+        for epoch in matrix:
+            epoch[np.isnan(epoch)] = np.nan  # NaN has many bit patterns, a fingerprint only one
+        return matrix
     return None
 
 
-def _ids(values: Any, faults: list[Fault]) -> pa.Array | None:
-    if len(values) == 0:
-        return pa.array([], pa.int64())
-    column = to_arrow("sample_id", values, faults)
-    return None if column is None else plain_column("sample_id", column, faults)
+def _names(name: str, values: Any, n_samples: int, faults: list[Fault]) -> pa.Array | None:
+    """Bring ids, labels, paths or groups, one a sample, to a plain column."""
+    column = to_arrow(name, values, faults)
+    if column is not None and len(column) == 0:
+        column = pa.array([], pa.int64())
+    column = None if column is None else plain_column(name, column, faults)
+    if column is not None and len(column) != n_samples:
+        faults.append(Fault("shape", f"{name} has {len(column)} values, loss {n_samples} rows."))
+        return None
+    return column
 
 
 def to_arrow(name: str, values: Any, faults: list[Fault]) -> pa.Array | None:
@@ -352,20 +354,19 @@ def to_arrow(name: str, values: Any, faults: list[Fault]) -> pa.Array | None:
         return values.combine_chunks()
     if isinstance(values, pa.Array):
         return values
+    if getattr(values, "ndim", 1) != 1:
+        message = f"{name} has the shape {values.shape}; it must be (n_samples,)."
+        faults.append(Fault("shape", message))
+        return None
     try:
         if isinstance(values, np.ndarray) and values.dtype.kind == "S":
             values = np.char.decode(values, "utf-8")
-        if isinstance(values, np.ndarray) and values.dtype.kind not in "fiub":
+        if isinstance(values, np.ndarray) and values.dtype.kind in "OUT":
             values = values.tolist()  # object, str and StringDType arrays
         return pa.array(values)
-    except UnicodeDecodeError as error:
-        faults.append(Fault("encoding", f"{name} is not valid UTF-8 ({error})."))
-    except (
-        pa.ArrowInvalid,
-        pa.ArrowTypeError,
-        pa.ArrowNotImplementedError,
-        OverflowError,
-    ) as error:
+    except (UnicodeError, SystemError) as error:  # the latter for numbers beyond Unicode
+        faults.append(Fault("encoding", f"{name} is not valid Unicode ({error})."))
+    except (ValueError, TypeError, NotImplementedError, OverflowError) as error:
         message = f"{name} mixes types ({error}); use integers or strings throughout."
         faults.append(Fault("type", message))
     return None
@@ -375,12 +376,8 @@ def _add_fields(draft: Draft, fields: Mapping[str, Any]) -> None:
     n_epochs, n_samples = draft.loss.shape
     for name in STATIC_FIELDS:
         if name in fields:
-            column = to_arrow(name, fields[name], draft.faults)
-            column = None if column is None else plain_column(name, column, draft.faults)
-            if column is not None and len(column) != n_samples:
-                message = f"{name} has {len(column)} values, loss {n_samples} rows."
-                draft.faults.append(Fault("shape", message))
-            elif column is not None:
+            column = _names(name, fields[name], n_samples, draft.faults)
+            if column is not None:
                 draft.static[name] = column
     for name in FLOAT_CHANNELS:
         if name in fields:

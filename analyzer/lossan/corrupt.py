@@ -30,7 +30,7 @@ def corrupt_labels(labels: pa.Array, *, rate: float = 0.06, seed: int = 0) -> pa
     Raises
     ------
     OptionError
-        For a rate outside [0, 1] or fewer than two classes.
+        For a rate outside [0, 1], a seed below 0 or fewer than two classes.
 
     Examples
     --------
@@ -39,6 +39,8 @@ def corrupt_labels(labels: pa.Array, *, rate: float = 0.06, seed: int = 0) -> pa
     """
     if not 0 <= rate <= 1:
         raise OptionError(f"rate is {rate}; allowed: 0 to 1, the share of labels to flip.")
+    if seed < 0:
+        raise OptionError(f"seed is {seed}; allowed: 0 and above.")
     coded = encode(labels)
     n_classes = len(coded.values)
     if n_classes < 2:

@@ -46,11 +46,10 @@ def judge(findings: pa.Table, labels: LabelsTable | None, name: str) -> Judgemen
     if found is None:
         raise TableError(f"the truth is known for none of the {len(label)} samples of {name}.")
     wrong, known = found
-    flagged = findings["flagged"].to_numpy().astype(bool)
-    score = None
-    if "score" in findings.column_names:
-        score = findings["score"].cast(pa.float64()).to_numpy()[known]
-    return Judgement(evaluate(wrong[known], flagged[known], score), int((~known).sum()))
+    flagged = _flags(findings["flagged"], name)
+    score = _scores(findings, name)
+    judged = evaluate(wrong[known], flagged[known], None if score is None else score[known])
+    return Judgement(judged, int((~known).sum()))
 
 
 def wrong_labels(
@@ -64,6 +63,27 @@ def wrong_labels(
     if not known.any():
         return None
     return pc.fill_null(differs, False).to_numpy(zero_copy_only=False), known
+
+
+def _flags(column: pa.ChunkedArray, name: str) -> NDArray[np.bool_]:
+    values = column.combine_chunks()
+    kind = values.type
+    if pa.types.is_integer(kind) and pc.all(pc.is_in(values, pa.array([0, 1], kind))).as_py():
+        values = values.cast(pa.bool_())
+    if values.null_count or not pa.types.is_boolean(values.type):
+        raise TableError(f"{name}: flagged must be true or false in every row; its type is {kind}.")
+    flags: NDArray[np.bool_] = values.to_numpy(zero_copy_only=False)
+    return flags
+
+
+def _scores(findings: pa.Table, name: str) -> NDArray[np.float64] | None:
+    if "score" not in findings.column_names:
+        return None
+    try:
+        scores: NDArray[np.float64] = findings["score"].cast(pa.float64()).to_numpy()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise TableError(f"{name}: score must be a number in every row ({error}).") from error
+    return scores
 
 
 def _own_truth(findings: pa.Table, name: str) -> pa.Array:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lossan._version import __version__
+from lossan.errors import Fault
 
 FORMAT_VERSION = "1"
 STATIC_FIELDS = ("label", "true_label", "path", "group")
@@ -176,6 +177,23 @@ def stamp(metadata: Mapping[str, Any]) -> dict[str, Any]:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return stamped | {k: v for k, v in metadata.items() if v is not None}
+
+
+def check_metadata(metadata: Mapping[str, Any]) -> list[Fault]:
+    """List what contradicts the format in a log's metadata."""
+    faults = []
+    version = metadata.get("format_version", FORMAT_VERSION)
+    if str(version) != FORMAT_VERSION:
+        message = (
+            f"its metadata says format_version {version!r}; this lossan reads "
+            f"{FORMAT_VERSION!r}. Install the lossan that wrote it, or a newer one."
+        )
+        faults.append(Fault("format_version", message))
+    recorded = metadata.get("recorded")
+    if recorded not in (None, "train", "eval"):
+        message = f"its metadata says recorded {recorded!r}; allowed: 'train', 'eval'."
+        faults.append(Fault("recorded", message))
+    return faults
 
 
 def _canonical_bytes(values: pa.Array | None) -> bytes:

@@ -37,11 +37,11 @@ def merge_logs(
     """
     faults: list[Fault] = []
     kinds = {str(log.sample_id.type) for log in logs}
-    modes = {log.recorded for log in logs}
+    modes = {log.recorded or "not stated" for log in logs}
     if len(kinds) > 1:
         faults.append(Fault("type", "sample ids are integers in some logs, strings in others."))
     if len(modes) > 1:
-        shown = ", ".join(sorted(str(m) for m in modes))
+        shown = ", ".join(sorted(modes))
         faults.append(Fault("recorded", f"the logs were recorded in different ways: {shown}."))
     if faults:
         raise LogError(source, faults)
@@ -67,7 +67,7 @@ def merge_logs(
         epochs=epochs,
         static=_static(places, ids, faults),
         channels=_channels(places, shape),
-        predicted=_predicted(places, shape),
+        predicted=_predicted(places, shape, faults),
         metadata=dict(logs[0].metadata),
         faults=faults,
     )
@@ -99,9 +99,11 @@ def _static(places: list[_Place], ids: pa.Array, faults: list[Fault]) -> dict[st
             rows = np.full(len(ids), -1, np.int64)
             rows[place.samples] = np.arange(len(place.samples))
             spread = values.take(pa.array(rows, mask=rows < 0))
-            if field not in found:
+            if field not in found or found[field].null_count == len(ids):
                 found[field] = spread
                 continue
+            if spread.null_count == len(ids):
+                continue  # a column without values has no type of its own either
             if spread.type != found[field].type:
                 faults.append(Fault("type", f"{field} has different types in the logs."))
                 break
@@ -127,11 +129,14 @@ def _channels(places: list[_Place], shape: tuple[int, int]) -> dict[str, NDArray
     return channels
 
 
-def _predicted(places: list[_Place], shape: tuple[int, int]) -> Coded | None:
-    holders = [p for p in places if p.log.predicted is not None]
+def _predicted(places: list[_Place], shape: tuple[int, int], faults: list[Fault]) -> Coded | None:
+    holders = [p for p in places if p.log.predicted is not None and len(p.log.predicted.values)]
     if not holders:
         return None
     coded = [p.log.predicted for p in holders if p.log.predicted is not None]
+    if len({str(c.values.type) for c in coded}) > 1:
+        faults.append(Fault("type", "predicted has different types in the logs."))
+        return None
     values = pc.unique(pa.chunked_array([c.values for c in coded]))
     matrix = np.full(shape, -1, np.int32)
     for place, own in zip(holders, coded, strict=True):

@@ -1,9 +1,12 @@
 """The command line: parse, call, print."""
 
+import errno
 import os
 import sys
 import traceback
 from collections.abc import Sequence
+from io import TextIOWrapper
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -17,6 +20,7 @@ _UsageError: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "
 _OUR_FAULT = 1
 _BAD_INPUT = 2
 _INTERRUPTED = 130
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 app = typer.Typer(
     name="lossan",
@@ -50,6 +54,11 @@ for _module in (_analyze, _inspect, _tables, _plugins, _labels, _train):
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code; every message goes to standard error."""
+    if sys.stdout is None:  # closed by whoever started us
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
+    if isinstance(sys.stdout, TextIOWrapper):
+        # a character the terminal's or the pipe's encoding lacks is no reason to stop
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = typer.main.get_command(app)(
             args=list(arguments), prog_name="lossan", standalone_mode=False
@@ -63,20 +72,35 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _exit_code(error: Exception) -> int:
-    if isinstance(error, LossanError):
-        return _say(str(error), _BAD_INPUT)
-    if isinstance(error, _UsageError):
-        return _say(f"{error.format_message()} See: lossan --help", _BAD_INPUT)
+    if isinstance(error, BrokenPipeError):
+        _drop_output()  # whoever read it has had enough, which is no fault
+        return 0
     if isinstance(error, typer.Abort):
         return _say("interrupted; nothing half-written stays behind.", _INTERRUPTED)
-    if isinstance(error, BrokenPipeError):
-        # whoever read our output has had enough: not a fault, and nothing more to flush
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    if isinstance(error, MemoryError):
-        return _say(f"not enough memory ({str(error) or 'no reason given'}).", _BAD_INPUT)
+    message = _what_to_mend(error)
+    if message is not None:
+        return _say(message, _BAD_INPUT)
     traceback.print_exception(error)
     return _say("this is a fault in lossan; please report the lines above.", _OUR_FAULT)
+
+
+def _what_to_mend(error: Exception) -> str | None:
+    """Return the message of an error whose cause lies outside lossan."""
+    if isinstance(error, LossanError):
+        return str(error)
+    if isinstance(error, _UsageError):
+        return f"{error.format_message()} See: lossan --help"
+    if isinstance(error, MemoryError):
+        return f"not enough memory ({str(error) or 'no reason given'})."
+    if isinstance(error, OSError) and error.errno in _FULL:
+        _drop_output()
+        return f"cannot write the output: {error.strerror}."
+    return None
+
+
+def _drop_output() -> None:
+    """Leave nothing to flush at exit, which would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(message: str, code: int) -> int:

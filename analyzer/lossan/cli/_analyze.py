@@ -53,7 +53,7 @@ def analyze(
         by_class=by_class,
         settings=common.parse_settings(settings or []),
         seed=seed,
-        name=log,
+        name=common.printable(log),
     )
     if output is not None:
         files = result.save(output)
@@ -124,7 +124,7 @@ def print_evaluation(out: Any, evaluation: "Evaluation") -> None:
 def _suspects(result: "Result", top: int) -> tuple[str, dict[str, str], list[list[Any]]]:
     from lossan.cli._show import peak, sparkline
 
-    found = result.table.slice(0, top)
+    found = result.table.slice(0, min(top, len(result.table)))
     columns = {"rank": "right", "sample": "left", "label": "left"}
     fields = ["rank", "sample_id", "label"]
     for field, heading in (("suggested_label", "suggested"), ("true_label", "true")):

@@ -1,6 +1,7 @@
 """Options and helpers that several commands share."""
 
 import inspect
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,6 +45,11 @@ def reads_log(command: Callable[..., None]) -> Callable[..., None]:
     # typer asks for the resolved annotations, which `inspect` would not find among the added ones
     command.__annotations__ = {p.name: p.annotation for p in [*own, *added]}
     return command
+
+
+def printable(path: str) -> str:
+    """Return a path as text that any file can hold, though its bytes may not be UTF-8."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:

@@ -46,6 +46,8 @@ def _facts(reading: Any) -> dict[str, Any]:
 
 
 def _print(log: str, facts: dict[str, Any]) -> None:
+    from rich.markup import escape
+
     from lossan.cli._show import console, table
 
     out = console()
@@ -58,7 +60,7 @@ def _print(log: str, facts: dict[str, Any]) -> None:
         else:
             shown = f"{value:,}" if isinstance(value, int | np.integer) else str(value)
         rows.append([name.replace("_", " "), shown or "-"])
-    out.print(table(log, {"": "left", " ": "left"}, rows))
+    out.print(table(escape(log), {"": "left", " ": "left"}, rows))
 
 
 COMMANDS = {"inspect": inspect}

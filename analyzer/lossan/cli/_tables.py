@@ -1,5 +1,6 @@
 """``lossan convert`` and ``lossan merge``."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -35,13 +36,16 @@ def merge(
     **reading: Any,
 ) -> None:
     """Merge the logs of several processes into one."""
-    from lossan.io import read_log, write_log
+    from lossan.io import scan_log, write_log
     from lossan.merge import merge_logs
 
     logs = []
     for shard in shards:
         with common.reading_progress(f"reading {shard}") as progress:
-            logs.append(read_log(shard, progress=progress, **reading))
+            found = scan_log(shard, progress=progress, **reading)
+        # A shard may hold one epoch, and nothing observed in it: what they make up together counts.
+        part = tuple(f for f in found.faults if f.code not in ("one_epoch", "all_nan"))
+        logs.append(replace(found, faults=part).unwrap(shard))
     log = merge_logs(logs, duplicates=reading["duplicates"])
     write_log(log, output)
     typer.echo(f"Wrote {log.n_samples:,} samples x {log.n_epochs} epochs to {output}", err=True)

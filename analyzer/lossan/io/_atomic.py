@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, and stay after a power cut."""
 
+import errno
 import os
 import shutil
 import tempfile
@@ -49,22 +50,26 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     OutputError
         When they cannot be written; nothing new is left in ``path``.
     """
-    made = not path.exists()
+    made: list[Path] = []
     temporary: Path | None = None
     try:
+        made = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=path))
         yield temporary
-        for file in sorted(temporary.iterdir()):
+        files = sorted(temporary.iterdir())
+        if taken := [file.name for file in files if (path / file.name).is_dir()]:
+            raise IsADirectoryError(errno.EISDIR, f"{taken[0]} in it is a directory")  # noqa: TRY301
+        for file in files:
             file.replace(path / file.name)
         temporary.rmdir()
         sync_folder(path)
     except BaseException as error:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
-        if made:
-            with suppress(OSError):
-                path.rmdir()
+        with suppress(OSError):
+            for folder in made:
+                folder.rmdir()
         if isinstance(error, OSError):
             raise OutputError.from_os_error(path, error) from error
         raise

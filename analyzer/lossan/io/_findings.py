@@ -8,11 +8,20 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from lossan.errors import TableError
+from lossan.errors import LogError, TableError
 from lossan.io._atomic import atomic_file, create_parquet
+from lossan.io._labels import integers_where_all_are
 from lossan.io._metadata import KEY
 from lossan.io._source import PARQUET_MAGIC, arrow_errors
 
+_NAMES = ("sample_id", "label", "suggested_label", "true_label", "path", "group")
+# Left to guess, Arrow reads the id "007" as 7 and the class "NA" as unknown.
+_AS_WRITTEN = pyarrow.csv.ConvertOptions(
+    column_types=dict.fromkeys(_NAMES, pa.large_string()),
+    strings_can_be_null=True,
+    quoted_strings_can_be_null=False,
+    null_values=[""],
+)
 PARQUET, CSV, SUMMARY = "findings.parquet", "findings.csv", "summary.json"
 
 
@@ -43,8 +52,10 @@ def read_findings(path: Path) -> pa.Table:
         raise TableError(
             f"{file}: there is no such file. Findings are written by: lossan analyze LOG -o DIR"
         ) from error
-    except PermissionError as error:
-        raise TableError(f"{file} cannot be read: permission denied.") from error
+    except OSError as error:
+        raise TableError(f"{file} cannot be read: {error.strerror or error}.") from error
+    except LogError as error:
+        raise TableError(str(error)) from error
     missing = [c for c in ("sample_id", "flagged") if c not in table.column_names]
     if missing:
         raise TableError(
@@ -60,6 +71,8 @@ def _read(file: Path) -> Any:
     with arrow_errors(str(file)):
         if parquet:
             return pq.ParquetFile(file, arrow_extensions_enabled=False).read()
-        return pa.csv.read_csv(
-            file, convert_options=pa.csv.ConvertOptions(strings_can_be_null=True)
-        )
+        table = pa.csv.read_csv(file, convert_options=_AS_WRITTEN)
+    for field in set(_NAMES) & set(table.column_names):
+        values = integers_where_all_are(table[field].combine_chunks())
+        table = table.set_column(table.column_names.index(field), field, values)
+    return table

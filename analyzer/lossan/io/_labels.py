@@ -32,11 +32,8 @@ class LabelsTable:
 
     def column(self, field: str) -> pa.Array:
         """Return a column, integers where all its text is integers."""
-        faults: list[Fault] = []
-        values = plain_column(field, self.table[field].combine_chunks(), faults)
-        if values is None:
-            raise TableError(f"{self.name}: {faults[0].message}")
-        return _typed(values)
+        values = plain_column(field, self.table[field].combine_chunks(), [])
+        return integers_where_all_are(values)
 
     def has(self, field: str) -> bool:
         """Tell whether there is such a column."""
@@ -68,17 +65,11 @@ def read_labels(path: Path, *, needed: tuple[str, ...] = ("sample_id", "label"))
         raise TableError(
             f"{path} is a directory; a labels table is a CSV or Parquet file."
         ) from error
-    except PermissionError as error:
-        raise TableError(f"{path} cannot be read: permission denied.") from error
+    except OSError as error:
+        raise TableError(f"{path} cannot be read: {error.strerror or error}.") from error
     except LogError as error:
         raise TableError(str(error)) from error
-    faults = [
-        f"there is no column {field!r}; {hint(field, table.column_names)}"
-        for field in needed
-        if field not in table.column_names
-    ]
-    if not faults:
-        faults = _value_faults(table, needed)
+    faults = _column_faults(table, needed) or _value_faults(table, needed)
     if faults:
         raise TableError(f"{path}: " + "\n  ".join(faults))
     return LabelsTable(table, str(path))
@@ -126,9 +117,6 @@ def _read_csv(path: Path) -> pa.Table:
     if not rows:
         raise TableError(f"{path} is empty; needed is a CSV with a header and a row per sample.")
     header = rows[0]
-    twice = [name for name, count in Counter(header).items() if count > 1]
-    if twice:
-        raise TableError(f"{path}: the column {twice[0]!r} stands in the header twice.")
     body = [row for row in rows[1:] if row]
     for number, row in enumerate(body, 2):
         if len(row) != len(header):
@@ -137,6 +125,21 @@ def _read_csv(path: Path) -> pa.Table:
             )
     columns = list(zip(*body, strict=True)) if body else [() for _ in header]
     return pa.table([pa.array(column, pa.large_string()) for column in columns], names=header)
+
+
+def _column_faults(table: pa.Table, needed: tuple[str, ...]) -> list[str]:
+    names = Counter(table.column_names)
+    faults = [f"the column {n!r} stands in it {c} times." for n, c in names.items() if c > 1]
+    faults += [
+        f"there is no column {field!r}; {hint(field, names)}"
+        for field in needed
+        if field not in names
+    ]
+    wrong: list[Fault] = []
+    for field in {"sample_id", "label", "true_label", "group", "path"} & names.keys():
+        if names[field] == 1:
+            plain_column(field, table[field].combine_chunks(), wrong)
+    return faults + sorted(fault.message for fault in wrong)
 
 
 def _value_faults(table: pa.Table, needed: tuple[str, ...]) -> list[str]:
@@ -161,7 +164,7 @@ def _value_faults(table: pa.Table, needed: tuple[str, ...]) -> list[str]:
     return faults
 
 
-def _typed(values: pa.Array) -> pa.Array:
+def integers_where_all_are(values: pa.Array) -> pa.Array:
     """Return integers where every text is one in its plain form, so that "007" stays text."""
     if pa.types.is_integer(values.type):
         return values

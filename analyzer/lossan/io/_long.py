@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lossan.build import Draft, duplicate_fault, plain_column
+from lossan.build import Draft, duplicate_fault, null_fault, plain_column
 from lossan.errors import Fault, LogError
 from lossan.io._options import ReadOptions
 from lossan.io._parts import Parts, Progress, wanted
@@ -57,6 +57,7 @@ class _Slabs:
         self._capacity = plan.capacity
         self._matrix: NDArray[Any] = np.empty((len(plan.epochs), plan.capacity), dtype)
         self.by_epoch: dict[int, NDArray[Any]] = {}
+        self.n_cells = 0
 
     def put(self, epoch: int, slots: NDArray[np.int64], values: NDArray[Any], need: int) -> None:
         """Write values to the cells of an epoch; of equal slots the last one wins."""
@@ -69,17 +70,20 @@ class _Slabs:
         if slab is None and need <= self._plan.capacity and epoch in self._plan.epochs:
             row: NDArray[Any] = self._matrix[epoch - self._plan.epochs.start]
             row[:] = self._empty
+            self.n_cells += len(row)
             return row
         self._capacity = max(self._capacity, need + need // 2 if slab is not None else need)
         grown: NDArray[Any] = np.full(self._capacity, self._empty, self._dtype)
+        self.n_cells += len(grown)
         if slab is not None:
+            self.n_cells -= len(slab)
             grown[: len(slab)] = slab
         return grown
 
     def gather(self, epochs: list[int], slots: NDArray[np.int64]) -> NDArray[Any]:
         """Return the cells of slots, shape (n_epochs, n_slots), holding them only once."""
         planned = all(s.base is self._matrix for s in self.by_epoch.values())
-        if planned and epochs == list(self._plan.epochs):
+        if planned and len(epochs) == len(self._plan.epochs):
             for row in self._matrix:
                 row[: len(slots)] = row[slots]
             return self._matrix[:, : len(slots)]
@@ -120,17 +124,18 @@ class _LongReader:
             need = self._index.capacity if self._index is not None else 0
             taken = rows if rows is None else pa.array(rows)
             for epoch, at in _by_epoch(epochs):
-                self._put(batch, epoch, slots if at is None else slots[at], taken, at, need)
+                self._put(part, batch, epoch, slots if at is None else slots[at], taken, at, need)
+                self._guard()
             for field, column in self._static.items():
                 values = _column(batch, self._parts.columns.single[field], taken)
                 plain = plain_column(field, values, self._faults)
                 if plain is None:
                     raise LogError(part.name, self._faults)
                 column.add(slots, plain, need)
-        self._guard()
 
     def _put(
         self,
+        part: Part,
         batch: pa.RecordBatch,
         epoch: int,
         slots: NDArray[np.int64],
@@ -154,8 +159,9 @@ class _LongReader:
             slabs.put(epoch, slots, to_float32(values(field)), need)
         if self._predicted is not None:
             plain = plain_column("predicted", values("predicted"), self._faults)
-            if plain is not None:
-                self._predicted.put(epoch, slots, self._categories.codes(plain), need)
+            if plain is None:
+                raise LogError(part.name, self._faults)
+            self._predicted.put(epoch, slots, self._categories.codes(plain), need)
 
     def _groups(
         self, part: Part, batch: pa.RecordBatch
@@ -163,13 +169,13 @@ class _LongReader:
         """Yield the ids and epochs of the usable rows, and which rows they are if not all."""
         names = self._parts.columns.single
         ids = plain_column("sample_id", batch.column(names["sample_id"]), self._faults)
-        if ids is None:
+        epochs = (
+            plain_column("epoch", batch.column(names["epoch"]), self._faults)
+            if "epoch" in names
+            else pa.array(np.full(batch.num_rows, part.epoch, np.int64))
+        )
+        if ids is None or epochs is None:
             raise LogError(part.name, self._faults)
-        epochs: Any
-        if "epoch" in names:
-            epochs = plain_column("epoch", batch.column(names["epoch"]), self._faults)
-        else:
-            epochs = pa.array(np.full(len(ids), part.epoch, np.int64))
         self._null_ids += ids.null_count
         self._null_epochs += epochs.null_count
         if not (ids.null_count or epochs.null_count):
@@ -191,11 +197,10 @@ class _LongReader:
         return self._index.lookup(ids)
 
     def _guard(self) -> None:
-        n_epochs = len(self._loss.by_epoch)
-        capacity = max((len(s) for s in self._loss.by_epoch.values()), default=0)
-        if n_epochs * capacity > max(_SPARSE * self._rows, 1 << 24):
+        """Refuse epochs that would cost far more cells than there are rows, before they do."""
+        if self._loss.n_cells > max(_SPARSE * self._rows, 1 << 24):
             message = (
-                f"the epoch column has {n_epochs} distinct values in {self._rows} rows; is it a "
+                f"the epoch column has {len(self._loss.by_epoch)} distinct values or more; is it a "
                 "step counter? Name the column with the epochs by --epoch-column."
             )
             raise LogError("the log", [Fault("epochs", message)])
@@ -241,8 +246,7 @@ class _LongReader:
     def _tell_nulls(self) -> None:
         for name, count in (("sample_id", self._null_ids), ("epoch", self._null_epochs)):
             if count:
-                message = f"{name} is null in {count} rows; every row needs one. Remove them."
-                self._faults.append(Fault(f"null_{name}", message, count))
+                self._faults.append(null_fault(name, count))
 
     def _first_duplicate(self) -> str:
         """Find, in a second pass, the first row that repeats an earlier one."""
@@ -294,7 +298,9 @@ def _by_epoch(epochs: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.intp]
 def _expect(parts: Parts) -> tuple[RangeSlots | None, _Plan]:
     """Plan for what the files' statistics say; use ids as addresses where they fill their range."""
     ids, epochs = parts.ranges["sample_id"], parts.ranges["epoch"]
-    known = range(epochs[0], epochs[1] + 1) if epochs else range(0)
+    # More epoch numbers than rows tell nothing.
+    few = epochs is not None and epochs[1] - epochs[0] < parts.n_rows
+    known = range(epochs[0], epochs[1] + 1) if epochs and few else range(0)
     expected = -(-parts.n_rows // max(2, len(known)))
     dense = None
     if ids is not None and ids[1] - ids[0] + 1 <= expected + expected // 2:

@@ -1,6 +1,8 @@
 """NPZ logs: plain arrays by name; never pickled objects."""
 
 import json
+import math
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -14,6 +16,8 @@ from lossan.errors import Fault, LogError, hint
 from lossan.io._metadata import parse_metadata
 from lossan.io._options import FIELDS, ReadOptions
 
+# What numpy lets through where a header is not the Python literal it should be.
+_BAD_HEADER = (SyntaxError, TypeError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
 _RATIO = 1100  # deflate cannot compress better; a header that claims more is lying
 
 
@@ -82,7 +86,7 @@ def _header_faults(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -
             version = npy.read_magic(member)
             read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
             shape, _, dtype = read(member)
-    except (ValueError, EOFError, NotImplementedError, RuntimeError) as error:
+    except (ValueError, EOFError, NotImplementedError, RuntimeError, *_BAD_HEADER) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         return [Fault("damaged", f"the array {name!r} has no readable header ({first}).")]
     if dtype.hasobject:
@@ -91,7 +95,8 @@ def _header_faults(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -
             "loaded. Save numbers, or fixed-width strings by astype(str)."
         )
         return [Fault("pickle", message)]
-    claimed = dtype.itemsize * int(np.prod(shape, dtype=object)) if shape else dtype.itemsize
+    # Items of no bytes, as of the type U0, cost memory all the same once they are strings.
+    claimed = math.prod((max(1, dtype.itemsize), *shape))
     if claimed > info.file_size or info.file_size > _RATIO * (info.compress_size + 64):
         message = f"the array {name!r} claims {claimed} bytes, more than its member can hold."
         return [Fault("damaged", message)]

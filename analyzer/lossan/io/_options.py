@@ -1,6 +1,7 @@
 """How to read a log, and which of its columns means what."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -101,19 +102,42 @@ def find_columns(
         )
     single = {f: options.column(f) for f in FIELDS if options.column(f) in names}
     loss_numbers = {} if "loss" in single else _numbered(options.column("loss"), names)
-    listed = "loss" in single and is_list(schema.field(single["loss"]).type)
+    listed = "loss" in single and is_list(schema.field(names.index(single["loss"])).type)
     layout = "wide" if loss_numbers or listed else "long"
     _require(layout, single, bool(loss_numbers), names, epoch_in_path, faults)
+    if layout == "wide":
+        single.pop("epoch", None)
+    numbered = {"loss": loss_numbers} if loss_numbers else {}
+    for field in CHANNELS if layout == "wide" else ():
+        if field not in single and (found := _numbered(field, names)):
+            numbered[field] = found
+    used = [*single.values(), *(c for found in numbered.values() for c in found.values())]
+    faults += _name_faults(names, used, numbered)
     if faults:
         return None
-    if layout == "long":
-        return Columns("long", single, {})
-    single.pop("epoch", None)
-    numbered = {"loss": list(loss_numbers.values())} if loss_numbers else {}
-    for field in CHANNELS:
-        if field not in single and (found := _numbered(options.column(field), names)):
-            numbered[field] = list(found.values())
-    return Columns("wide", single, numbered, tuple(loss_numbers))
+    by_field = {field: list(found.values()) for field, found in numbered.items()}
+    return Columns(layout, single, by_field, tuple(loss_numbers))
+
+
+def _name_faults(
+    names: Sequence[str], used: Sequence[str], numbered: dict[str, dict[int, str]]
+) -> list[Fault]:
+    """Tell of columns whose names leave open which one is meant."""
+    faults = [
+        Fault("no_column", f"the column {name!r} stands in it {count} times; rename the others.")
+        for name, count in Counter(names).items()
+        if count > 1 and name in used
+    ]
+    losses = numbered.get("loss")
+    for field, found in numbered.items():
+        if losses and found.keys() != losses.keys():
+            odd = sorted(found.keys() ^ losses.keys())
+            message = (
+                f"the columns {field}_N and loss_N must have the same numbers; only one of the "
+                f"two has {', '.join(map(str, odd))}."
+            )
+            faults.append(Fault("no_column", message))
+    return faults
 
 
 def _require(

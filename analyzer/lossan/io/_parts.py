@@ -10,13 +10,14 @@ import pyarrow as pa
 from lossan.errors import Fault, LogError
 from lossan.io._options import Columns, ReadOptions, find_columns
 from lossan.io._source import Part, arrow_errors
-from lossan.io._types import check_types, is_number
+from lossan.io._types import check_types, family
 from lossan.losslog import STATIC_FIELDS
 
 Progress = Callable[[int, int], None]
 """Called with the rows read so far and the rows there are."""
 
 BATCH_ROWS = 1 << 16
+_NUMBERS = {f"{whole}{kind}" for whole in ("", "list of ") for kind in ("integer", "number")}
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def _disagreements(
         message = f"{name} and {expected_name} differ in {what}; all parts must have the same."
         return [Fault("schema", message)]
     faults = []
-    for column in columns.single.values():
+    for column in wanted(columns):
         kind, other = schema.field(column).type, expected_schema.field(column).type
         if not _alike(kind, other):
             message = (
@@ -125,14 +126,9 @@ def _disagreements(
 
 
 def _alike(kind: pa.DataType, other: pa.DataType) -> bool:
-    def family(t: pa.DataType) -> str:
-        if pa.types.is_dictionary(t):
-            t = t.value_type
-        if pa.types.is_integer(t):
-            return "integer"
-        return "number" if is_number(t) else "list" if pa.types.is_nested(t) else "text"
-
-    return family(kind) == family(other) or pa.types.is_null(kind) or pa.types.is_null(other)
+    """Tell whether two types can be one column: an empty one fits any, and numbers mix."""
+    held = {family(kind), family(other)}
+    return len(held) == 1 or held <= _NUMBERS or any("null" in name for name in held)
 
 
 def _widen(

@@ -1,6 +1,8 @@
 """What a path holds, told by its content; the Parquet files behind it."""
 
+import os
 import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -48,17 +50,15 @@ class Part:
 @contextmanager
 def parts_of(path: str) -> Iterator[list[Part] | Path]:
     """Yield the Parquet parts of a log, or the path itself where it is an NPZ file."""
-    if path == "-":
-        with tempfile.TemporaryFile() as spool:
-            _copy(sys.stdin.buffer, spool)
-            if spool.tell() == 0:
-                raise LogError("standard input", [Fault("empty", "nothing came in.")])
-            _check_parquet(spool, "standard input")
-            yield [Part("standard input", spool)]
-        return
     place = Path(path)
     try:
-        if place.is_dir():
+        if path == "-":
+            with _spooled(sys.stdin.buffer, "standard input") as parts:
+                yield parts
+        elif place.is_fifo():
+            with place.open("rb") as pipe, _spooled(pipe, path) as parts:
+                yield parts
+        elif place.is_dir():
             yield _directory_parts(place)
         else:
             yield _file_parts(place)
@@ -69,8 +69,20 @@ def parts_of(path: str) -> Iterator[list[Part] | Path]:
     except PermissionError as error:
         message = "it cannot be read: permission denied. Ask its owner, or run as another user."
         raise LogError(str(error.filename or path), [Fault("permission", message)]) from error
-    except IsADirectoryError as error:
-        raise LogError(path, [Fault("type", "it is a directory.")]) from error
+    except OSError as error:
+        message = f"it cannot be read: {error.strerror or error}."
+        raise LogError(path, [Fault("unreadable", message)]) from error
+
+
+@contextmanager
+def _spooled(stream: IO[bytes], name: str) -> Iterator[list[Part]]:
+    """Keep what a pipe brings in a file, for Parquet is read from its end."""
+    with tempfile.TemporaryFile() as spool:
+        shutil.copyfileobj(stream, spool, 1 << 20)
+        if spool.tell() == 0:
+            raise LogError(name, [Fault("empty", "nothing came in.")])
+        _check_parquet(spool, name, piped=True)
+        yield [Part(name, spool)]
 
 
 def recording_folder(path: Path) -> Path:
@@ -87,11 +99,6 @@ def _near(place: Path) -> str:
     return " Check the path."
 
 
-def _copy(source: IO[bytes], target: IO[bytes]) -> None:
-    while chunk := source.read(1 << 20):
-        target.write(chunk)
-
-
 def _file_parts(place: Path) -> list[Part] | Path:
     with place.open("rb") as file:
         magic = file.read(4)
@@ -101,14 +108,14 @@ def _file_parts(place: Path) -> list[Part] | Path:
     return [Part(str(place), place)]
 
 
-def _check_parquet(file: IO[bytes], name: str) -> None:
+def _check_parquet(file: IO[bytes], name: str, *, piped: bool = False) -> None:
     """Refuse what is not Parquet, or Parquet whose end is missing."""
     file.seek(0)
     head = file.read(4)
     if not head:
         raise LogError(name, [Fault("empty", "the file is empty.")])
-    if head == ZIP_MAGIC and name == "standard input":
-        message = "standard input must be Parquet; this is a zip archive. Give NPZ as a file."
+    if head == ZIP_MAGIC and piped:
+        message = "what is piped in must be Parquet; this is a zip archive. Give NPZ as a file."
         raise LogError(name, [Fault("format", message)])
     if head != PARQUET_MAGIC:
         message = (
@@ -126,7 +133,7 @@ def _check_parquet(file: IO[bytes], name: str) -> None:
 
 def _directory_parts(place: Path) -> list[Part]:
     parts, faults = [], []
-    for path in sorted(p for p in place.rglob("*") if p.is_file()):
+    for path in sorted(_files_below(place)):
         inside = path.relative_to(place)
         if any(piece.startswith((".", "_")) for piece in inside.parts):
             continue  # unfinished files, markers such as _SUCCESS
@@ -148,6 +155,16 @@ def _directory_parts(place: Path) -> list[Part]:
     return parts
 
 
+def _files_below(place: Path) -> Iterator[Path]:
+    """Yield every file; a folder that cannot be listed is an error, not an empty one."""
+
+    def stop(error: OSError) -> None:
+        raise error
+
+    for folder, _, names in os.walk(place, onerror=stop):
+        yield from (p for name in names if (p := Path(folder, name)).is_file())
+
+
 def _epoch_of(inside: Path) -> int | None:
     for piece in inside.parts[:-1]:
         if match := re.fullmatch(r"epoch=(-?\d{1,18})", piece):
@@ -160,7 +177,10 @@ def arrow_errors(name: str) -> Iterator[None]:
     """Turn what Arrow raises on a damaged file into a LogError that names the file."""
     try:
         yield
-    except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
+    except UnicodeError as error:
+        message = f"its name, or that of a column, is not valid UTF-8 ({error}). Rename it."
+        raise LogError(name, [Fault("encoding", message)]) from error
+    except (pa.ArrowException, OSError) as error:
         if isinstance(error, PermissionError | FileNotFoundError):
             raise
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

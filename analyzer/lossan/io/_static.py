@@ -36,6 +36,8 @@ class StaticColumn:
         if values.null_count:
             valid = values.is_valid()
             slots, values = slots[valid.to_numpy(zero_copy_only=False)], values.filter(valid)
+        if not len(values):
+            return  # a column that is empty throughout has no type of its own either
         self._keep_first(slots, values)
         differs = pc.not_equal(values, self._take(self._row_of[slots]))
         if pc.any(differs).as_py():
@@ -64,7 +66,7 @@ class StaticColumn:
 
     def _keep_first(self, slots: NDArray[np.int64], values: pa.Array) -> None:
         fresh = np.flatnonzero(self._row_of[slots] < 0)
-        if not len(fresh) and self._pool:
+        if not len(fresh):
             return
         # A slot may stand several times in one batch: the row that wins the write is kept.
         self._row_of[slots[fresh]] = fresh
@@ -74,6 +76,8 @@ class StaticColumn:
         self._n += len(kept)
 
     def _take(self, rows: NDArray[np.int64] | pa.Array) -> pa.Array:
+        if not self._pool:
+            return pa.nulls(len(rows), pa.large_string())
         if len(self._pool) > 1:
             self._pool = [pa.concat_arrays(self._pool)]
         return self._pool[0].take(pa.array(rows) if isinstance(rows, np.ndarray) else rows)
@@ -85,11 +89,12 @@ class Categories:
 
     def __init__(self) -> None:
         self._code_of: dict[object, int] = {}
-        self._kind: pa.DataType | None = None
+        self._kind: pa.DataType = pa.large_string()
 
     def codes(self, values: pa.Array) -> NDArray[np.int32]:
         """Return the codes of values, -1 for null."""
-        self._kind = values.type
+        if values.null_count < len(values):
+            self._kind = values.type
         encoded = values.dictionary_encode()
         codes = self._code_of
         table = [codes.setdefault(v, len(codes)) for v in encoded.dictionary.to_pylist()]

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lossan.build import ids_fault
+from lossan.build import ids_fault, is_text
 from lossan.errors import Fault
 from lossan.losslog import CHANNELS, FLOAT_CHANNELS
 
@@ -24,10 +24,11 @@ def check_types(schema: pa.Schema, columns: "Columns", faults: list[Fault]) -> N
         if fault is not None:
             faults.append(fault)
     for field, names in columns.numbered.items():
-        for name in names:
-            fault = _type_fault(field, name, schema.field(name).type, listed=False)
-            if fault is not None:
-                faults.append(fault)
+        kinds = {name: schema.field(name).type for name in names}
+        found = [f for n, k in kinds.items() if (f := _type_fault(field, n, k, listed=False))]
+        if field == "predicted" and not found:
+            found = _mixture(kinds)
+        faults += found
 
 
 def _type_fault(field: str, column: str, kind: pa.DataType, *, listed: bool) -> Fault | None:
@@ -45,10 +46,35 @@ def _type_fault(field: str, column: str, kind: pa.DataType, *, listed: bool) -> 
     return None if is_name(kind) else ids_fault(column, kind)
 
 
+def _mixture(kinds: dict[str, pa.DataType]) -> list[Fault]:
+    """Tell of class names that are integers in one column and strings in another."""
+    families = {family(kind): name for name, kind in kinds.items()}
+    families.pop("null", None)
+    if len(families) < 2:
+        return []
+    what = " and ".join(f"{held} in {name}" for held, name in families.items())
+    return [Fault("type", f"the classes are {what}; use integers or strings throughout.")]
+
+
+def family(kind: pa.DataType) -> str:
+    """Return what a column holds, however it is stored; two families cannot be one column."""
+    if is_list(kind):
+        return f"list of {family(kind.value_type)}"
+    kind = value_type(kind)
+    for name, test in (("null", pa.types.is_null), ("integer", pa.types.is_integer)):
+        if test(kind):
+            return name
+    return "number" if is_number(kind) else "text"
+
+
 def is_list(kind: pa.DataType) -> bool:
     """Tell whether a column holds a list a row."""
     return bool(
-        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+        pa.types.is_list(kind)
+        or pa.types.is_large_list(kind)
+        or pa.types.is_fixed_size_list(kind)
+        or pa.types.is_list_view(kind)
+        or pa.types.is_large_list_view(kind)
     )
 
 
@@ -66,18 +92,13 @@ def is_number(kind: pa.DataType) -> bool:
 
 def is_name(kind: pa.DataType) -> bool:
     """Tell whether ids and labels can be of this type; null stands for an empty column."""
-    return bool(
-        pa.types.is_integer(kind)
-        or pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_null(kind)
-    )
+    return bool(pa.types.is_integer(kind) or is_text(kind) or pa.types.is_null(kind))
 
 
 def to_float32(values: pa.Array) -> Number:
     """Return numbers as float32, null as NaN; what is too large becomes infinite."""
     if not pa.types.is_floating(values.type):
-        values = values.cast(pa.float64())
+        values = values.cast(pa.float64(), safe=False)  # float32 rounds more than this does
     array = values.to_numpy(zero_copy_only=False)
     if array.dtype == np.float32:
         return array

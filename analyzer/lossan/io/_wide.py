@@ -12,7 +12,7 @@ from lossan.errors import Fault, LogError
 from lossan.io._parts import Parts, Progress, wanted
 from lossan.io._source import Part
 from lossan.io._static import Categories
-from lossan.io._types import is_list, to_float32
+from lossan.io._types import to_float32
 from lossan.losslog import FLOAT_CHANNELS, STATIC_FIELDS, Coded
 
 
@@ -55,6 +55,12 @@ class _Grid:
         return len(self._epochs)
 
 
+def _joined(chunks: list[pa.Array]) -> pa.Array:
+    """Concatenate chunks of one type; those that are empty throughout take it on."""
+    kind = next((c.type for c in chunks if c.null_count < len(c)), chunks[0].type)
+    return pa.concat_arrays([c.cast(kind) for c in chunks])
+
+
 @final
 class _WideReader:
     def __init__(self, parts: Parts) -> None:
@@ -79,11 +85,11 @@ class _WideReader:
             if plain is None:
                 raise LogError(part.name, self._faults)
             chunks.append(plain)
-        self._loss.put(self._n_rows, self._block(batch, "loss"))
+        self._loss.put(self._n_rows, self._block(part, batch, "loss"))
         for field, grid in self._channels.items():
-            grid.put(self._n_rows, self._block(batch, field))
+            grid.put(self._n_rows, self._block(part, batch, field))
         if self._predicted is not None:
-            self._predicted.put(self._n_rows, self._block(batch, "predicted"))
+            self._predicted.put(self._n_rows, self._block(part, batch, "predicted"))
         self._n_rows += batch.num_rows
 
     def draft(self) -> Draft:
@@ -94,7 +100,7 @@ class _WideReader:
                 message = f"{field} has {grid.n_epochs} epochs in some row, loss {n_epochs}."
                 self._faults.append(Fault("shape", message))
         plain = {
-            f: pa.concat_arrays(chunks) if chunks else pa.array([], pa.int64())
+            f: _joined(chunks) if chunks else pa.array([], pa.int64())
             for f, chunks in self._plain.items()
         }
         return Draft(
@@ -109,29 +115,29 @@ class _WideReader:
             faults=self._faults,
         )
 
-    def _block(self, batch: pa.RecordBatch, field: str) -> NDArray[Any]:
+    def _block(self, part: Part, batch: pa.RecordBatch, field: str) -> NDArray[Any]:
         """Return a channel of a batch, (n_epochs, n_rows): as numbers, or as codes of classes."""
         if field in self._columns.numbered:
             columns = self._columns.numbered[field]
-            return np.stack([self._values(batch.column(c), field) for c in columns])
-        return self._list_block(batch.column(self._columns.single[field]), field)
+            return np.stack([self._values(part, batch.column(c), field) for c in columns])
+        return self._list_block(part, batch.column(self._columns.single[field]), field)
 
-    def _values(self, values: pa.Array, field: str) -> NDArray[Any]:
+    def _values(self, part: Part, values: pa.Array, field: str) -> NDArray[Any]:
         if field != "predicted":
             numbers = to_float32(values)
             return np.where(np.isnan(numbers), np.float32(np.nan), numbers)
         plain = plain_column(field, values, self._faults)
-        return np.full(len(values), -1) if plain is None else self._categories.codes(plain)
+        if plain is None:
+            raise LogError(part.name, self._faults)
+        return self._categories.codes(plain)
 
-    def _list_block(self, lists: pa.Array, field: str) -> NDArray[Any]:
+    def _list_block(self, part: Part, lists: pa.Array, field: str) -> NDArray[Any]:
         if pa.types.is_fixed_size_list(lists.type) and not lists.null_count:
             width = lists.type.list_size
-            flat = self._values(lists.flatten(), field)
+            flat = self._values(part, lists.flatten(), field)
             return np.ascontiguousarray(flat.reshape(len(lists), width).T)
-        if not is_list(lists.type):  # pragma: no cover - the types were checked before
-            raise TypeError(lists.type)
         lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
-        flat = self._values(lists.flatten(), field)
+        flat = self._values(part, lists.flatten(), field)
         width = int(lengths.max(initial=0))
         if len(flat) == len(lists) * width:
             return np.ascontiguousarray(flat.reshape(len(lists), width).T)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lossan.errors import OptionError, hint
@@ -149,4 +150,11 @@ def _numpy(field: str, values: pa.Array) -> NDArray[Any]:
             "to Parquet instead."
         )
     array: NDArray[Any] = values.to_numpy(zero_copy_only=False)
-    return array.astype(str) if array.dtype == object else array
+    if array.dtype != object:
+        return array
+    if pc.any(pc.ends_with(values, "\0")).as_py():
+        raise OptionError(
+            f"{field} holds text that ends in the character NUL, which NPZ drops; convert to "
+            "Parquet instead."
+        )
+    return array.astype(str)
