@@ -328,7 +328,7 @@ def _float_matrix(
         message = f"{name} has the type {array.dtype}; it must be a number."
         faults.append(Fault("type", message))
     else:
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             matrix: NDArray[np.float32] = np.array(array.T, dtype=np.float32, order="C")
         for epoch in matrix:
             epoch[np.isnan(epoch)] = np.nan  # NaN has many bit patterns, a fingerprint only one

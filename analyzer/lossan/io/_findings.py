@@ -45,8 +45,9 @@ def read_findings(path: Path) -> pa.Table:
     TableError
         When they are not there or are not findings.
     """
-    file = path / PARQUET if path.is_dir() else path
+    file = path
     try:
+        file = path / PARQUET if path.is_dir() else path
         table = _read(file)
     except FileNotFoundError as error:
         raise TableError(

@@ -27,7 +27,7 @@ def read_npz(path: Path, options: ReadOptions) -> Reading:
     try:
         with zipfile.ZipFile(path) as archive:
             arrays = _load(archive, source, options)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
         message = f"it is not a whole zip archive ({error}). Copy or write it again."
         raise LogError(source, [Fault("truncated", message)]) from error
     except MemoryError as error:

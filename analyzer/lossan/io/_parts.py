@@ -93,7 +93,8 @@ def open_parts(parts: list[Part], options: ReadOptions) -> tuple[Parts, dict[byt
         else:
             faults += _disagreements(first, columns, schema, part.name)
         n_rows += file.metadata.num_rows
-        _widen(ranges, part, file.metadata, columns, is_first=n_rows == file.metadata.num_rows)
+        with arrow_errors(part.name):
+            _widen(ranges, part, file.metadata, columns, is_first=n_rows == file.metadata.num_rows)
     if faults or first is None:
         raise LogError(parts[0].name if len(parts) == 1 else "the directory", faults)
     return Parts(parts, first[0], n_rows, first[1], ranges), metadata
@@ -141,8 +142,11 @@ def _widen(
 ) -> None:
     """Extend the known ranges of ids and epochs by a part's statistics, or forget them."""
     for field, known in list(ranges.items()):
-        if field == "epoch" and "epoch" not in columns.single and part.epoch is not None:
-            found: tuple[int, int] | None = (part.epoch, part.epoch)
+        found: tuple[int, int] | None = None
+        if columns.layout == "wide":
+            pass  # its rows are the samples: nothing to plan
+        elif field == "epoch" and "epoch" not in columns.single and part.epoch is not None:
+            found = (part.epoch, part.epoch)
         else:
             found = _range(footer, columns.single.get(field, ""))
         if is_first:
@@ -154,19 +158,20 @@ def _widen(
 
 
 def _range(footer: Any, column: str) -> tuple[int, int] | None:
+    # Only this column's chunks are looked at: Arrow ends the process over some damaged ones.
+    paths = [footer.schema.column(index).path for index in range(footer.num_columns)]
+    if column not in paths:
+        return None
     low, high = [], []
     for group in range(footer.num_row_groups):
-        for index in range(footer.num_columns):
-            chunk = footer.row_group(group).column(index)
-            if chunk.path_in_schema != column:
-                continue
-            if chunk.physical_type not in ("INT32", "INT64"):
-                return None  # to look at a string's would decode it, and it may not be UTF-8
-            stats = chunk.statistics
-            if stats is None or not stats.has_min_max or not isinstance(stats.min, int):
-                return None
-            low.append(stats.min)
-            high.append(stats.max)
+        chunk = footer.row_group(group).column(paths.index(column))
+        if chunk.physical_type not in ("INT32", "INT64"):
+            return None  # to look at a string's would decode it, and it may not be UTF-8
+        stats = chunk.statistics
+        if stats is None or not stats.has_min_max or not isinstance(stats.min, int):
+            return None
+        low.append(stats.min)
+        high.append(stats.max)
     return (min(low), max(high)) if low else None
 
 

@@ -102,5 +102,5 @@ def to_float32(values: pa.Array) -> Number:
     array = values.to_numpy(zero_copy_only=False)
     if array.dtype == np.float32:
         return array
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return array.astype(np.float32)
