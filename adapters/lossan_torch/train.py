@@ -21,6 +21,7 @@ from lossan.training import (
     TrainOptions,
     TrainPlan,
     augment,
+    batch_rows,
     epoch_order,
     load_image,
     sample_seed,
@@ -218,23 +219,6 @@ class _Training:
         options = self._plan.options
         own = {k: v for k, v in options.provenance().items() if k != "epochs"}
         return {**own, "record": options.record, "n_samples": len(self._plan.train)}
-
-
-def batch_rows(order: Any, size: int) -> list[list[int]]:
-    """Split an order into batches; a last batch of one joins the one before.
-
-    Batch norm has no variance for a batch of one sample, and every sample must be seen.
-
-    Examples
-    --------
-    >>> batch_rows(range(5), 2)
-    [[0, 1], [2, 3, 4]]
-    """
-    rows = [int(row) for row in order]
-    batches = [rows[start : start + size] for start in range(0, len(rows), size)]
-    if size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
-        batches[-2:] = [batches[-2] + batches[-1]]
-    return batches
 
 
 def _ids(samples: SampleSet, index: Tensor) -> list[Any]:

@@ -367,7 +367,7 @@ def to_arrow(name: str, values: Any, faults: list[Fault]) -> pa.Array | None:
     except (UnicodeError, SystemError) as error:  # the latter for numbers beyond Unicode
         faults.append(Fault("encoding", f"{name} is not valid Unicode ({error})."))
     except (ValueError, TypeError, NotImplementedError, OverflowError) as error:
-        message = f"{name} mixes types ({error}); use integers or strings throughout."
+        message = f"{name} mixes types or holds neither int64 nor strings ({error})."
         faults.append(Fault("type", message))
     return None
 

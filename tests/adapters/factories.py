@@ -26,3 +26,21 @@ def lite0(num_classes):
 def no_network(num_classes):
     """Return what is no network."""
     return num_classes
+
+
+def small_keras(num_classes):
+    """Return the same network in Keras."""
+    from keras import Sequential, layers
+
+    return Sequential(
+        [
+            layers.Input((24, 24, 3)),
+            layers.Conv2D(8, 3, padding="same"),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.AveragePooling2D(6),
+            layers.Flatten(),
+            layers.Dropout(0.2),
+            layers.Dense(num_classes),
+        ]
+    )

@@ -66,14 +66,16 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
     except Exception as error:  # noqa: BLE001  (a message for each; the last resort is below)
         return _exit_code(error)
+    except SystemExit:  # how typer ends when whoever read our output has had enough: no fault
+        return 0
     except KeyboardInterrupt:
         return _say("interrupted; nothing half-written stays behind.", _INTERRUPTED)
     return int(code or 0)
 
 
 def _exit_code(error: Exception) -> int:
-    if isinstance(error, BrokenPipeError):
-        _drop_output()  # whoever read it has had enough, which is no fault
+    if isinstance(error, BrokenPipeError):  # as above, where only flushing showed it
+        _drop_output()
         return 0
     if isinstance(error, typer.Abort):
         return _say("interrupted; nothing half-written stays behind.", _INTERRUPTED)

@@ -1,12 +1,13 @@
 """What every adapter's training shares: options, samples, images, order, history."""
 
 from lossan.training._adapters import Adapter, find_adapter, installed_adapters
+from lossan.training._batches import image_batches
 from lossan.training._history import History
 from lossan.training._images import augment, load_image
 from lossan.training._options import TrainOptions
 from lossan.training._plan import TrainPlan, make_plan
 from lossan.training._progress import Progress
-from lossan.training._samples import SampleSet, epoch_order, sample_seed
+from lossan.training._samples import SampleSet, batch_rows, epoch_order, sample_seed
 
 __all__ = [
     "Adapter",
@@ -16,8 +17,10 @@ __all__ = [
     "TrainOptions",
     "TrainPlan",
     "augment",
+    "batch_rows",
     "epoch_order",
     "find_adapter",
+    "image_batches",
     "installed_adapters",
     "load_image",
     "make_plan",

@@ -136,6 +136,23 @@ def epoch_order(n_samples: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
     return np.random.default_rng((seed, 1, epoch)).permutation(n_samples)
 
 
+def batch_rows(order: Any, size: int) -> list[list[int]]:
+    """Split an order into batches; a last batch of one joins the one before.
+
+    Batch norm has no variance for a batch of one sample, and every sample must be seen.
+
+    Examples
+    --------
+    >>> batch_rows(range(5), 2)
+    [[0, 1], [2, 3, 4]]
+    """
+    rows = [int(row) for row in order]
+    batches = [rows[start : start + size] for start in range(0, len(rows), size)]
+    if size > 1 and len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [batches[-2] + batches[-1]]
+    return batches
+
+
 def sample_seed(index: int, *, seed: int, epoch: int) -> np.random.Generator:
     """Return the source of a sample's augmentation at an epoch, whichever worker reads it."""
     return np.random.default_rng((seed, 2, epoch, index))

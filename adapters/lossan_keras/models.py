@@ -1,0 +1,153 @@
+"""Networks by name and their weights."""
+
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from lossan import LossanError
+from lossan.errors import hint
+
+_LISTED = 8
+
+
+def build_model(name: str, n_classes: int, weights: str, image_size: int) -> tuple[Any, Any]:
+    """Build a classifier that returns logits, and what brings images to its input.
+
+    Parameters
+    ----------
+    name : str
+        A classifier of keras.applications, or ``package.module:factory``; the factory is called
+        with ``num_classes`` and returns a model of images in [-1, 1] that ends in logits.
+    n_classes : int
+    weights : str
+        ``"imagenet"`` (Keras', from its cache or by download), ``"none"``, or a file: a
+        ``.weights.h5`` of the model or a ``notop.h5`` of its body.
+    image_size : int
+        Pixels a side of the images it will see.
+
+    Returns
+    -------
+    keras.Model
+    callable
+        From uint8 images of shape (n, size, size, 3) to the model's input.
+
+    Raises
+    ------
+    LossanError
+        For an unknown network, weights that are not there or are of another network, or an image
+        size the network cannot take.
+    """
+    if ":" in name:
+        if weights == "imagenet":
+            raise LossanError(
+                f"--weights imagenet is for keras.applications' networks; {name} needs a file."
+            )
+        model = _factory_model(name, n_classes)
+        if weights != "none":
+            _load(model, model, Path(weights))
+        return model, lambda images: images.astype("float32") / 127.5 - 1
+    builder, prepare = _application(name)
+    body = _body(builder, name, weights, image_size)
+    # in float32 also under mixed precision: losses of bfloat16 logits take few distinct values
+    logits = keras.layers.Dense(n_classes, dtype="float32", name="lossan_logits")(body.output)
+    model = keras.Model(body.input, logits)
+    if weights not in ("imagenet", "none"):
+        _load(model, body, Path(weights))
+    return model, lambda images: prepare(images.astype("float32"))
+
+
+def _application(name: str) -> tuple[Any, Any]:
+    """Find a builder and its preprocessing, however the name is written."""
+    wanted = name.replace("_", "").lower()
+    builders = {n.lower(): n for n in dir(keras.applications) if n[0].isupper()}
+    if wanted not in builders:
+        raise LossanError(
+            f"keras.applications has no classifier {name!r}; {hint(wanted, builders)}"
+        )
+    own = builders[wanted]
+    for module in vars(keras.applications).values():
+        if hasattr(module, own) and hasattr(module, "preprocess_input"):
+            return getattr(module, own), module.preprocess_input
+    raise LossanError(f"keras.applications.{own} has no preprocess_input.")
+
+
+def _body(builder: Any, name: str, weights: str, image_size: int) -> Any:
+    try:
+        return builder(
+            include_top=False,
+            weights="imagenet" if weights == "imagenet" else None,
+            input_shape=(image_size, image_size, 3),
+            pooling="avg",
+        )
+    except ValueError as error:
+        first = str(error).splitlines()[0]
+        raise LossanError(
+            f"{name} cannot take images of {image_size} x {image_size} pixels ({first}). Choose "
+            "another --image-size."
+        ) from error
+    except Exception as error:  # Keras raises a plain one when a download fails
+        if "fetch" not in str(error):
+            raise
+        found = re.search(r"https?://\S+?\.h5", str(error))
+        address = found[0] if found else "its weights"
+        place = Path.home() / ".keras" / "models" / Path(address).name
+        raise LossanError(
+            f"the ImageNet weights of {name} are not in the cache and cannot be downloaded. Fetch "
+            f"{address} on another machine and put it at {place}, name a file by --weights FILE, "
+            "or train from scratch by --weights none."
+        ) from error
+
+
+def _factory_model(name: str, n_classes: int) -> Any:
+    module, _, factory = name.partition(":")
+    try:
+        made = getattr(import_module(module), factory)(num_classes=n_classes)
+    except (ImportError, AttributeError) as error:
+        raise LossanError(
+            f"--model {name}: {error}. Needed is package.module:factory, importable from here."
+        ) from error
+    if not isinstance(made, keras.Model):
+        raise LossanError(f"--model {name} returned a {type(made).__name__}, not a keras.Model.")
+    return made
+
+
+def _load(model: Any, body: Any, file: Path) -> None:
+    """Load weights of the whole model or of its body; only numbers, never layers, are read."""
+    if not file.exists():
+        raise LossanError(f"--weights {file}: there is no such file.")
+    if not file.name.endswith(".h5"):
+        raise LossanError(f"--weights {file}: needed is a .weights.h5 or a notop .h5 file.")
+    problems = []
+    for target in (model, body):
+        try:
+            target.load_weights(file)
+        except Exception as error:  # noqa: BLE001  (Keras raises many kinds for a wrong file)
+            problems.append(error)
+        else:
+            return
+    raise LossanError(
+        f"{file} does not hold the weights of this network{_difference(body, file)} "
+        f"({str(problems[-1]).splitlines()[0]}). Name the network it was saved from by --model."
+    ) from problems[-1]
+
+
+def _difference(body: Any, file: Path) -> str:
+    """Name missing and unexpected layers where the file lists its layers."""
+    import h5py
+
+    try:
+        with h5py.File(file) as stored:
+            listed = stored.attrs.get("layer_names", stored.get("layers", ()))
+            theirs = {n.decode() if isinstance(n, bytes) else str(n) for n in listed}
+    except OSError:
+        return ": it is no HDF5 file"
+    ours = {layer.name for layer in body.layers if layer.weights}
+    parts = []
+    for what, names in (("missing", ours - theirs), ("unexpected", theirs - ours)):
+        if names:
+            more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+            parts.append(f"{what}: {', '.join(sorted(names)[:_LISTED])}{more}")
+    return f": {'; '.join(parts)}" if parts else ""

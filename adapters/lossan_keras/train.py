@@ -1,0 +1,200 @@
+"""The loop behind ``lossan train --adapter keras``."""
+
+import json
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, final
+
+import keras
+import numpy as np
+from keras import ops
+
+from lossan import LossanError, Recorder
+from lossan.io import atomic_file
+from lossan.training import (
+    History,
+    Progress,
+    SampleSet,
+    TrainOptions,
+    TrainPlan,
+    epoch_order,
+    image_batches,
+)
+from lossan_keras.channels import measure
+from lossan_keras.models import build_model
+
+
+def train(plan: TrainPlan) -> None:
+    """Train, record every sample's loss at every epoch, and write the log.
+
+    Raises
+    ------
+    LossanError
+        Before the first epoch, for whatever could only fail in it.
+    """
+    options = plan.options
+    with _device(options.device):
+        _set_precision(options)
+        keras.utils.set_random_seed(options.seed)
+        training = _Training(plan)
+        done = training.restore() if options.resume else 0
+        how = plan.recorder_options(keep_epochs=done)
+        stated = {"framework": f"keras {keras.__version__} on {keras.backend.backend()}"}
+        how["metadata"] = {**how["metadata"], **stated}
+        history = History(options.output, keep=done)
+        with Recorder(options.output, **how) as recorder:
+            for epoch in range(done, options.epochs):
+                figures = training.run_epoch(epoch, recorder)
+                recorder.end_epoch()
+                history.add(**figures)
+                training.save(epoch + 1)
+
+
+@keras.saving.register_keras_serializable("lossan")
+class _Watched(keras.Model):  # type: ignore[misc]
+    """A model that keeps the logits of its last training batch, those the loss was taken of."""
+
+    def __init__(self, inner: Any, rows: int, n_classes: int) -> None:
+        super().__init__(name="watched")
+        self.inner = inner
+        self.last = self.add_weight(
+            shape=(rows, n_classes), initializer="zeros", trainable=False, dtype="float32"
+        )
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        return self.inner(inputs, training=training)
+
+    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *more: Any) -> Any:
+        kept = ops.slice_update(self.last, (0, 0), ops.cast(y_pred, "float32"))
+        self.last.assign(kept)
+        return super().compute_loss(x, y, y_pred, *more)
+
+
+@final
+class _Training:
+    """A model with its optimiser, one epoch at a time."""
+
+    def __init__(self, plan: TrainPlan) -> None:
+        options, n_classes = plan.options, len(plan.train.classes)
+        self._plan = plan
+        inner, self._prepare = build_model(
+            options.model, n_classes, options.weights, options.image_size
+        )
+        # a last batch of one sample joins the one before, hence a row more
+        self._model = _Watched(inner, options.batch_size + 1, n_classes)
+        self._model.build((None, options.image_size, options.image_size, 3))
+        self._model.compile(
+            optimizer=_optimizer(options),
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            jit_compile=False,
+        )
+        self._model.optimizer.build(self._model.trainable_variables)
+
+    def run_epoch(self, epoch: int, recorder: Recorder) -> dict[str, float]:
+        """Train for an epoch, record it and return its figures."""
+        options, samples = self._plan.options, self._plan.train
+        progress = Progress(epoch, options.epochs, len(samples))
+        order = epoch_order(len(samples), seed=options.seed, epoch=epoch)
+        for rows, images, labels in image_batches(samples, order, options, epoch):
+            self._model.train_on_batch(self._prepare(images), labels)
+            logits = ops.convert_to_numpy(self._model.last)[: len(rows)]
+            channels = measure(logits, labels)
+            right = int((channels["predicted"] == labels).sum())
+            progress.update(len(rows), float(channels["losses"].sum()), right)
+            if options.record == "train":
+                _record(recorder, samples, rows, channels)
+        if options.record == "eval":
+            for rows, channels in self._evaluate(samples):
+                _record(recorder, samples, rows, channels)
+        return progress.end(self._test())
+
+    def save(self, epochs: int) -> None:
+        """Write a checkpoint that a crash leaves whole, old or new; plain arrays, no objects."""
+        state: dict[str, Any] = {
+            f"v{i}": np.asarray(ops.convert_to_numpy(v)) for i, v in enumerate(self._state())
+        }
+        about = json.dumps({"epochs": epochs, "options": self._identity()})
+        with atomic_file(_checkpoint(self._plan.options.output)) as file:
+            np.savez(file, about=np.array(about), **state)
+
+    def restore(self) -> int:
+        """Load the checkpoint and return how many epochs it holds, 0 without one."""
+        file = _checkpoint(self._plan.options.output)
+        if not file.exists():
+            return 0
+        with np.load(file, allow_pickle=False) as stored:
+            about = json.loads(str(stored["about"]))
+            changed = {k for k, v in self._identity().items() if about["options"].get(k) != v}
+            if changed:
+                raise LossanError(
+                    f"{file} is of a training with other options ({', '.join(sorted(changed))}); "
+                    "resume with the same ones, or name another log."
+                )
+            for number, variable in enumerate(self._state()):
+                variable.assign(stored[f"v{number}"])
+        return int(about["epochs"])
+
+    def _state(self) -> list[Any]:
+        """Return every variable that the next epoch depends on, those of chance included."""
+        return [*self._model.variables, *self._model.optimizer.variables]
+
+    def _evaluate(self, samples: SampleSet) -> Any:
+        batches = image_batches(samples, range(len(samples)), self._plan.options, None)
+        for rows, images, labels in batches:
+            logits = self._model.predict_on_batch(self._prepare(images))
+            yield rows, measure(logits, labels)
+
+    def _test(self) -> dict[str, float] | None:
+        samples = self._plan.test
+        if samples is None:
+            return None
+        loss = right = 0.0
+        for rows, channels in self._evaluate(samples):
+            loss += float(channels["losses"].sum())
+            right += int((channels["predicted"] == samples.labels[rows]).sum())
+        return {"test_loss": loss / len(samples), "test_accuracy": right / len(samples)}
+
+    def _identity(self) -> dict[str, Any]:
+        """Return the options that a resumed training must share; more epochs may follow."""
+        options = self._plan.options
+        own = {k: v for k, v in options.provenance().items() if k != "epochs"}
+        return {**own, "record": options.record, "n_samples": len(self._plan.train)}
+
+
+def _record(recorder: Recorder, samples: SampleSet, rows: Any, channels: dict[str, Any]) -> None:
+    others = {name: values for name, values in channels.items() if name != "losses"}
+    others["predicted"] = [samples.classes[code] for code in channels["predicted"].tolist()]
+    recorder.record([samples.ids[row] for row in rows], channels["losses"], **others)
+
+
+def _optimizer(options: TrainOptions) -> Any:
+    if options.optimizer == "sgd":
+        return keras.optimizers.SGD(options.lr, momentum=0.9)
+    if options.optimizer == "adamw":
+        return keras.optimizers.AdamW(options.lr)
+    return keras.optimizers.Adam(options.lr)
+
+
+def _set_precision(options: TrainOptions) -> None:
+    fast = options.precision == "auto" and options.device != "cpu" and _n_gpus() > 0
+    name = "bfloat16" if fast else options.precision
+    policies = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+    keras.config.set_dtype_policy(policies.get(name, "float32"))
+
+
+def _device(name: str) -> Any:
+    if name == "auto":
+        return nullcontext()
+    if name == "cpu":
+        return keras.device("cpu:0")
+    if name == "mps" or not _n_gpus():
+        raise LossanError(f"--device {name}: Keras finds none here; use --device auto or cpu.")
+    return keras.device("gpu:0")
+
+
+def _n_gpus() -> int:
+    return len(keras.distribution.list_devices("gpu"))
+
+
+def _checkpoint(log: Path) -> Path:
+    return log.with_name(log.name + ".checkpoint.npz")

