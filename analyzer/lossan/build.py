@@ -339,8 +339,6 @@ def _float_matrix(
 def _names(name: str, values: Any, n_samples: int, faults: list[Fault]) -> pa.Array | None:
     """Bring ids, labels, paths or groups, one a sample, to a plain column."""
     column = to_arrow(name, values, faults)
-    if column is not None and len(column) == 0:
-        column = pa.array([], pa.int64())
     column = None if column is None else plain_column(name, column, faults)
     if column is not None and len(column) != n_samples:
         faults.append(Fault("shape", f"{name} has {len(column)} values, loss {n_samples} rows."))

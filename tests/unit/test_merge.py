@@ -93,7 +93,7 @@ def test_one_log_is_itself():
 
 def test_cells_observed_twice_are_counted_and_the_first_named():
     log = whole(gaps=False)
-    with pytest.raises(LogError, match="8 rows repeat .* first sample 'é10' at epoch 1"):
+    with pytest.raises(LogError, match=r"8 rows repeat .* first sample 'é10' at epoch 1"):
         merge_logs([log, log.select(np.array([2, 5]))], source="m")
 
 

@@ -113,7 +113,7 @@ def test_pickled_arrays_run_no_code(key, tmp_path, refused, monkeypatch):
     arrays = {"loss": LOSS} | {key: np.array([[Pickled()]], object)}
     np.savez("log.npz", **arrays)
     assert f"'{key}' holds pickled Python objects" in refused("analyze", "log.npz")
-    assert os.listdir() == ["log.npz"]
+    assert [p.name for p in tmp_path.iterdir()] == ["log.npz"]
 
 
 @pytest.mark.parametrize("ids", [[1, 1, 1, 1], [0, 1, 2, 3]])
