@@ -1,7 +1,6 @@
 """Networks by name and their weights."""
 
 import re
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import keras
 
 from lossan import LossanError
 from lossan.errors import hint
+from lossan.training import call_factory
 
 _LISTED = 8
 
@@ -45,7 +45,7 @@ def build_model(name: str, n_classes: int, weights: str, image_size: int) -> tup
             raise LossanError(
                 f"--weights imagenet is for keras.applications' networks; {name} needs a file."
             )
-        model = _factory_model(name, n_classes)
+        model = call_factory(name, n_classes, keras.Model)
         if weights != "none":
             _load(model, model, Path(weights))
         return model, lambda images: images.astype("float32") / 127.5 - 1
@@ -99,19 +99,6 @@ def _body(builder: Any, name: str, weights: str, image_size: int) -> Any:
             f"{address} on another machine and put it at {place}, name a file by --weights FILE, "
             "or train from scratch by --weights none."
         ) from error
-
-
-def _factory_model(name: str, n_classes: int) -> Any:
-    module, _, factory = name.partition(":")
-    try:
-        made = getattr(import_module(module), factory)(num_classes=n_classes)
-    except (ImportError, AttributeError) as error:
-        raise LossanError(
-            f"--model {name}: {error}. Needed is package.module:factory, importable from here."
-        ) from error
-    if not isinstance(made, keras.Model):
-        raise LossanError(f"--model {name} returned a {type(made).__name__}, not a keras.Model.")
-    return made
 
 
 def _load(model: Any, body: Any, file: Path) -> None:

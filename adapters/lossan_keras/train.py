@@ -113,7 +113,7 @@ class _Training:
         state: dict[str, Any] = {
             f"v{i}": np.asarray(ops.convert_to_numpy(v)) for i, v in enumerate(self._state())
         }
-        about = json.dumps({"epochs": epochs, "options": self._identity()})
+        about = json.dumps({"epochs": epochs, "options": self._plan.identity()})
         with atomic_file(_checkpoint(self._plan.options.output)) as file:
             np.savez(file, about=np.array(about), **state)
 
@@ -124,12 +124,7 @@ class _Training:
             return 0
         with np.load(file, allow_pickle=False) as stored:
             about = json.loads(str(stored["about"]))
-            changed = {k for k, v in self._identity().items() if about["options"].get(k) != v}
-            if changed:
-                raise LossanError(
-                    f"{file} is of a training with other options ({', '.join(sorted(changed))}); "
-                    "resume with the same ones, or name another log."
-                )
+            self._plan.check_identity(about["options"], file)
             for number, variable in enumerate(self._state()):
                 variable.assign(stored[f"v{number}"])
         return int(about["epochs"])
@@ -153,12 +148,6 @@ class _Training:
             loss += float(channels["losses"].sum())
             right += int((channels["predicted"] == samples.labels[rows]).sum())
         return {"test_loss": loss / len(samples), "test_accuracy": right / len(samples)}
-
-    def _identity(self) -> dict[str, Any]:
-        """Return the options that a resumed training must share; more epochs may follow."""
-        options = self._plan.options
-        own = {k: v for k, v in options.provenance().items() if k != "epochs"}
-        return {**own, "record": options.record, "n_samples": len(self._plan.train)}
 
 
 def _record(recorder: Recorder, samples: SampleSet, rows: Any, channels: dict[str, Any]) -> None:

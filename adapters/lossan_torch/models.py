@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from lossan import LossanError
+from lossan.training import call_factory
 
 _LISTED = 8
 
@@ -33,7 +34,9 @@ def build_model(name: str, n_classes: int, weights: str, image_size: int) -> nn.
         For an unknown network, weights that are not there or are of another network, or an image
         size the network cannot take.
     """
-    model: Any = _factory_model(name, n_classes) if ":" in name else _vision_model(name, n_classes)
+    model: Any = (
+        call_factory(name, n_classes, nn.Module) if ":" in name else _vision_model(name, n_classes)
+    )
     if weights == "imagenet":
         load_state(model, _imagenet_state(name), f"the ImageNet weights of {name}", n_classes)
         if hasattr(model, "transform_input"):
@@ -132,19 +135,6 @@ def _vision_model(name: str, n_classes: int) -> nn.Module:
     options = {"init_weights": True, "aux_logits": True} if name == "inception_v3" else {}
     model: nn.Module = models.get_model(name, weights=None, num_classes=n_classes, **options)
     return model
-
-
-def _factory_model(name: str, n_classes: int) -> nn.Module:
-    module, _, factory = name.partition(":")
-    try:
-        made = getattr(import_module(module), factory)(num_classes=n_classes)
-    except (ImportError, AttributeError) as error:
-        raise LossanError(
-            f"--model {name}: {error}. Needed is package.module:factory, importable from here."
-        ) from error
-    if not isinstance(made, nn.Module):
-        raise LossanError(f"--model {name} returned a {type(made).__name__}, not a torch Module.")
-    return made
 
 
 def _imagenet_state(name: str) -> dict[str, torch.Tensor]:

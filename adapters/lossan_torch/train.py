@@ -140,7 +140,7 @@ class _Training:
         """Write a checkpoint that a crash leaves whole, old or new."""
         state = {
             "epochs": epochs,
-            "options": self._identity(),
+            "options": self._plan.identity(),
             "model": self._model.state_dict(),
             "optimiser": self._optimiser.state_dict(),
             "scaler": self._scaler.state_dict(),
@@ -154,12 +154,7 @@ class _Training:
         if not file.exists():
             return 0
         state = torch.load(file, map_location=self._device, weights_only=True)
-        if state["options"] != self._identity():
-            changed = {k for k, v in self._identity().items() if state["options"].get(k) != v}
-            raise LossanError(
-                f"{file} is of a training with other options ({', '.join(sorted(changed))}); "
-                "resume with the same ones, or name another log."
-            )
+        self._plan.check_identity(state["options"], file)
         self._model.load_state_dict(state["model"])
         self._optimiser.load_state_dict(state["optimiser"])
         self._scaler.load_state_dict(state["scaler"])
@@ -213,12 +208,6 @@ class _Training:
             num_workers=workers,
             pin_memory=self._device.type == "cuda",
         )
-
-    def _identity(self) -> dict[str, Any]:
-        """Return the options that a resumed training must share; more epochs may follow."""
-        options = self._plan.options
-        own = {k: v for k, v in options.provenance().items() if k != "epochs"}
-        return {**own, "record": options.record, "n_samples": len(self._plan.train)}
 
 
 def _ids(samples: SampleSet, index: Tensor) -> list[Any]:

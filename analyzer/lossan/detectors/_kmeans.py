@@ -28,9 +28,9 @@ class KMeansParameters(Config):
         Starts, of which the one with the least inertia is taken.
     """
 
-    max_iter: int = Field(default=300, ge=1)
-    tol: float = Field(default=1e-4, ge=0)
-    n_init: int = Field(default=10, ge=1)
+    max_iter: int = Field(default=300, ge=1, le=100_000)
+    tol: float = Field(default=1e-4, ge=0, allow_inf_nan=False)
+    n_init: int = Field(default=10, ge=1, le=1000)
 
 
 @final

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from lossan.errors import Fault, OptionError, hint
-from lossan.io._types import is_list
+from lossan.io._types import Columns, is_list
 from lossan.losslog import CHANNELS, STATIC_FIELDS
 
 FIELDS = ("sample_id", "epoch", "loss", *STATIC_FIELDS, *CHANNELS)
@@ -63,27 +63,6 @@ class ReadOptions:
             "--true-label-column": self.true_label_column,
         }
         return {option: column for option, column in options.items() if column}
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Which columns of a Parquet file hold which field.
-
-    Parameters
-    ----------
-    layout : {"long", "wide"}
-    single : dict
-        Field to column.
-    numbered : dict
-        Field to its columns in epoch order, for a wide file with ``loss_1 ... loss_N``.
-    numbers : tuple of int
-        The numbers of the loss columns.
-    """
-
-    layout: str
-    single: dict[str, str]
-    numbered: dict[str, list[str]]
-    numbers: tuple[int, ...] = ()
 
 
 def find_columns(

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 
 from lossan.errors import Fault, LogError
-from lossan.io._options import Columns, ReadOptions, find_columns
+from lossan.io._options import ReadOptions, find_columns
 from lossan.io._source import Part, arrow_errors
-from lossan.io._types import check_types, family
+from lossan.io._types import Columns, check_types, family
 from lossan.losslog import STATIC_FIELDS
 
 Progress = Callable[[int, int], None]

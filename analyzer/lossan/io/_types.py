@@ -1,6 +1,6 @@
 """Which Arrow types a column may have, checked before a row is read."""
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -10,13 +10,31 @@ from lossan.build import ids_fault, is_text
 from lossan.errors import Fault
 from lossan.losslog import CHANNELS, FLOAT_CHANNELS
 
-if TYPE_CHECKING:
-    from lossan.io._options import Columns
-
 Number = NDArray[np.float32]
 
 
-def check_types(schema: pa.Schema, columns: "Columns", faults: list[Fault]) -> None:
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a Parquet file hold which field.
+
+    Parameters
+    ----------
+    layout : {"long", "wide"}
+    single : dict
+        Field to column.
+    numbered : dict
+        Field to its columns in epoch order, for a wide file with ``loss_1 ... loss_N``.
+    numbers : tuple of int
+        The numbers of the loss columns.
+    """
+
+    layout: str
+    single: dict[str, str]
+    numbered: dict[str, list[str]]
+    numbers: tuple[int, ...] = ()
+
+
+def check_types(schema: pa.Schema, columns: Columns, faults: list[Fault]) -> None:
     """Tell every column whose type cannot hold what it should."""
     for field, column in columns.single.items():
         listed = columns.layout == "wide" and field in ("loss", *CHANNELS)

@@ -2,6 +2,7 @@
 
 from lossan.training._adapters import Adapter, find_adapter, installed_adapters
 from lossan.training._batches import image_batches
+from lossan.training._factories import call_factory
 from lossan.training._history import History
 from lossan.training._images import augment, load_image
 from lossan.training._options import TrainOptions
@@ -18,6 +19,7 @@ __all__ = [
     "TrainPlan",
     "augment",
     "batch_rows",
+    "call_factory",
     "epoch_order",
     "find_adapter",
     "image_batches",

@@ -1,7 +1,9 @@
 """Everything an adapter needs to train, checked before it starts."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lossan.errors import OptionError
@@ -27,6 +29,26 @@ class TrainPlan:
     train: SampleSet
     test: SampleSet | None
     skipped: list[str]
+
+    def identity(self) -> dict[str, Any]:
+        """Return the options that a resumed training must share; more epochs may follow."""
+        own = {k: v for k, v in self.options.provenance().items() if k != "epochs"}
+        return {**own, "record": self.options.record, "n_samples": len(self.train)}
+
+    def check_identity(self, stored: Mapping[str, Any], checkpoint: Path) -> None:
+        """Refuse a checkpoint of a training with other options.
+
+        Raises
+        ------
+        OptionError
+            Naming the options that differ.
+        """
+        changed = sorted(k for k, v in self.identity().items() if stored.get(k) != v)
+        if changed:
+            raise OptionError(
+                f"{checkpoint} is of a training with other options ({', '.join(changed)}); resume "
+                "with the same ones, or name another log."
+            )
 
     def recorder_options(self, *, keep_epochs: int) -> dict[str, Any]:
         """Return what the Recorder is made with, the same for every adapter.
