@@ -1,0 +1,351 @@
+"""Keras' training to the Recorder, and nothing else; works with any model that `fit` trains."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, final
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from lossan import LossanError, Recorder
+from lossan_keras.feeds import Codes, batches, first_batch, tagged_data, untag
+from lossan_keras.outputs import COLUMNS, gives_logits, main_output, measure
+
+
+@final
+class _Log:
+    """A recorder and what is needed to write measured batches to it."""
+
+    def __init__(self, target: Any, recorded: str, options: dict[str, Any]) -> None:
+        self._classes: Sequence[Any] | None = options.get("classes")
+        self._with_labels = options.get("labels") is None
+        self.own = not isinstance(target, Recorder)
+        if self.own:
+            stated = {"framework": f"keras {keras.__version__} on {keras.backend.backend()}"}
+            metadata = {**stated, **(options.pop("metadata", None) or {})}
+            target = Recorder(target, recorded=recorded, metadata=metadata, **options)
+        elif set(options) - {"classes"}:
+            raise LossanError(
+                f"{', '.join(sorted(set(options) - {'classes'}))}: give that to the Recorder; it "
+                "is made already."
+            )
+        self.recorder: Recorder = target
+
+    def write(self, ids: Any, values: NDArray[np.float32]) -> None:
+        columns = dict(zip(COLUMNS, values.T, strict=True))
+        label = self._named(columns.pop("label"))
+        self.recorder.record(
+            ids,
+            columns.pop("loss"),
+            labels=label if self._with_labels else None,
+            predicted=self._named(columns.pop("predicted")),
+            **columns,
+        )
+
+    def _named(self, codes: NDArray[np.float32]) -> Any:
+        indices = codes.astype(np.int64)
+        if self._classes is None:
+            return indices
+        return [self._classes[i] for i in indices.tolist()]
+
+
+@final
+class RecordEvaluation(keras.callbacks.Callback):  # type: ignore[misc]
+    """Record every sample after each epoch of ``fit``, in a pass of its own.
+
+    The pass has no dropout and batch norm at rest; what is recorded is the plain cross-entropy in
+    float32, whatever objective is trained on.
+
+    Parameters
+    ----------
+    target : str, Path or Recorder
+        The log to write, closed when ``fit`` ends; or a Recorder, which stays open.
+    data : tuple of arrays, tf.data.Dataset, PyDataset, iterable, or function that returns one
+        The training samples without augmentation. Arrays are ``(x, y)`` or ``(ids, x, y)``; all
+        else yields ``(ids, x, y)``, in any order.
+    ids : sequence, optional
+        The ids of arrays, shape (n,), integers or strings; row numbers if not given.
+    batch_size : int
+        Of arrays.
+    from_logits : bool, optional
+        Whether the model gives logits, else probabilities; told from its loss if not given.
+    output : str or int, optional
+        Which output to record of a model with several.
+    **options
+        Those of `lossan.Recorder`: ``labels``, ``classes``, ``metadata``, ``resume`` and so on.
+        Without ``labels`` the targets are recorded as the given labels.
+
+    Examples
+    --------
+    >>> recording = RecordEvaluation("run.parquet", (x, y), ids=names)  # doctest: +SKIP
+    >>> model.fit(x, y, epochs=8, callbacks=[recording])  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        target: str | Path | Recorder,
+        data: Any,
+        *,
+        ids: Any = None,
+        batch_size: int = 32,
+        from_logits: bool | None = None,
+        output: str | int | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        self._log = _Log(target, "eval", options)
+        self._batches: Callable[[], Any] = lambda: batches(data, ids, batch_size)
+        self._from_logits, self._output = from_logits, output
+
+    @property
+    def recorder(self) -> Recorder:
+        """The Recorder; after resuming its ``n_epochs`` is the ``initial_epoch`` of ``fit``."""
+        return self._log.recorder
+
+    def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002  (Keras' signature)
+        """Find out what the outputs are before the first epoch is spent."""
+        if self._from_logits is None:
+            self._from_logits = gives_logits(self.model, self._output)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        """Record every sample."""
+        for ids, x, y in self._batches():
+            outputs = main_output(self.model.predict_on_batch(x), self._output, "outputs")
+            targets = main_output(y, self._output, "targets")
+            values = measure(outputs, targets, from_logits=bool(self._from_logits))
+            self._log.write(ids, ops.convert_to_numpy(values))
+        self.recorder.end_epoch()
+
+    def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
+        """Write the log, unless the Recorder is the caller's."""
+        if self._log.own:
+            self.recorder.close()
+
+
+@final
+class RecordTraining:
+    """Record the losses of the training pass itself, in whatever order ``fit`` shuffles.
+
+    The model trains exactly as by its own ``fit``: the ids travel beside x and are taken off
+    before each step; what the step computes is noted on the way. Recorded is the plain
+    cross-entropy in float32, before class weights, sample weights and label smoothing.
+
+    Parameters
+    ----------
+    target : str, Path or Recorder
+        The log to write, closed when `fit` ends; or a Recorder, which stays open for another.
+    from_logits : bool, optional
+        Whether the model gives logits, else probabilities; told from its loss if not given.
+    output : str or int, optional
+        Which output to record of a model with several.
+    buffer_rows : int
+        How many records wait on the device; at least twice what one call of the train function
+        takes, which is batch size times ``steps_per_execution``.
+    **options
+        Those of `lossan.Recorder`: ``labels``, ``classes``, ``metadata``, ``resume`` and so on.
+        Without ``labels`` the targets are recorded as the given labels.
+
+    Examples
+    --------
+    >>> recording = RecordTraining("run.parquet")  # doctest: +SKIP
+    >>> recording.fit(model, x, y, ids=names, epochs=8)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        target: str | Path | Recorder,
+        *,
+        from_logits: bool | None = None,
+        output: str | int | None = None,
+        buffer_rows: int = 8192,
+        **options: Any,
+    ) -> None:
+        if keras.backend.backend() not in ("tensorflow", "torch"):
+            raise LossanError(
+                f"the {keras.backend.backend()} backend of Keras cannot record the training pass; "
+                "use RecordEvaluation, or KERAS_BACKEND=tensorflow or torch."
+            )
+        self._log = _Log(target, "train", options)
+        self._from_logits, self._output, self._buffer_rows = from_logits, output, buffer_rows
+
+    @property
+    def recorder(self) -> Recorder:
+        """The Recorder; after resuming its ``n_epochs`` is the ``initial_epoch`` of `fit`."""
+        return self._log.recorder
+
+    def fit(self, model: Any, x: Any, y: Any = None, *, ids: Any = None, **options: Any) -> Any:
+        """Train a compiled model as ``model.fit`` does, and record it.
+
+        Parameters
+        ----------
+        model : keras.Model
+            Compiled.
+        x, y : arrays, or a tf.data.Dataset, PyDataset or generator as x alone
+            The latter yield ``(ids, x, y)`` or ``(ids, x, y, sample_weight)``.
+        ids : sequence, optional
+            The ids of arrays, shape (n,), integers or strings; row numbers if not given.
+        **options
+            Those of ``model.fit``: ``epochs``, ``batch_size``, ``class_weight``, ``callbacks``...
+
+        Returns
+        -------
+        keras.callbacks.History
+
+        Raises
+        ------
+        LossanError
+            For data without ids, outputs that are not those of a classifier, a model whose
+            ``train_step`` never calls ``compute_loss``, or a distribution strategy.
+        """
+        _refuse_strategy(model)
+        from_logits = self._from_logits
+        if from_logits is None:
+            from_logits = gives_logits(model, self._output)
+        codes = Codes()
+        tagged = tagged_data(x, y, ids, codes)
+        if keras.backend.backend() != "tensorflow":
+            tagged = _build(model, tagged, x, y)
+        tap = _Tap(self._buffer_rows, self._output, from_logits)
+        callback = _Flush(tap, self._log, codes)
+        options["callbacks"] = [callback, *keras.tree.flatten(options.get("callbacks") or [])]
+        with self.recorder if self._log.own else nullcontext(), tap.on(model):
+            return model.fit(tagged, y, **options)
+
+
+@final
+class _Tap:
+    """Takes ids off the data before a training step and notes what the step computes."""
+
+    def __init__(self, n_rows: int, output: str | int | None, from_logits: bool) -> None:
+        def buffer(shape: tuple[int, ...], dtype: str) -> Any:
+            # never autocast: under mixed precision losses would come back in half precision
+            return keras.Variable(
+                "zeros", shape=shape, dtype=dtype, trainable=False, autocast=False
+            )
+
+        self._rows, self._count = buffer((n_rows,), "int64"), buffer((), "int32")
+        self._values = buffer((n_rows, len(COLUMNS)), "float32")
+        self._n_rows, self._output, self._from_logits = n_rows, output, from_logits
+        self._current: Any = None
+
+    @contextmanager
+    def on(self, model: Any) -> Iterator[None]:
+        """Stand between a model and its steps for a while."""
+        own = {name: getattr(model, name) for name in ("train_step", "test_step", "compute_loss")}
+
+        def train_step(data: Any) -> Any:
+            self._current, data = _untagged(data)
+            return own["train_step"](data)
+
+        def compute_loss(
+            x: Any = None, y: Any = None, y_pred: Any = None, *more: Any, **named: Any
+        ) -> Any:
+            # the first loss of a step counts; a validation step has no ids and is let through
+            rows, self._current = self._current, None
+            if rows is not None:
+                self._note(rows, y, y_pred)
+            return own["compute_loss"](x, y, y_pred, *more, **named)
+
+        model.train_step, model.compute_loss = train_step, compute_loss
+        model.test_step = lambda data: own["test_step"](_untagged(data)[1])
+        model.train_function = model.test_function = None  # traced without us, or with us
+        try:
+            yield
+        finally:
+            for name in own:
+                delattr(model, name)
+            model.train_function = model.test_function = None
+
+    def take(self, *, at_least: int = 1) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """Return what was noted and forget it; None where it is less than asked for."""
+        n = int(ops.convert_to_numpy(self._count.value))
+        if n > self._n_rows:
+            raise LossanError(
+                f"{n} records came between two looks at a buffer of {self._n_rows}; pass "
+                f"buffer_rows={2 * n} to RecordTraining."
+            )
+        if n < at_least:
+            return None
+        rows, values = (ops.convert_to_numpy(v.value)[:n] for v in (self._rows, self._values))
+        self._count.assign(0)
+        return rows.copy(), values.copy()
+
+    def take_half(self) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """Return what was noted once the buffer is half full."""
+        return self.take(at_least=self._n_rows // 2)
+
+    def _note(self, rows: Any, targets: Any, outputs: Any) -> None:
+        values = measure(
+            main_output(outputs, self._output, "outputs"),
+            main_output(targets, self._output, "targets"),
+            from_logits=self._from_logits,
+        )
+        n = ops.shape(rows)[0]
+        if isinstance(n, int) and n > self._n_rows:
+            raise LossanError(f"a batch of {n}; pass buffer_rows={2 * n} to RecordTraining.")
+        start = self._count.value
+        rows = ops.cast(rows, "int64")
+        self._rows.assign(ops.slice_update(self._rows.value, (start,), rows))
+        self._values.assign(ops.slice_update(self._values.value, (start, 0), values))
+        self._count.assign(start + n)
+
+
+@final
+class _Flush(keras.callbacks.Callback):  # type: ignore[misc]
+    """Brings what a tap noted to the log."""
+
+    def __init__(self, tap: _Tap, log: _Log, codes: Codes) -> None:
+        super().__init__()
+        self._tap, self._log, self._codes = tap, log, codes
+        self._noted = False
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self._noted = False
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self._write(self._tap.take_half())
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self._write(self._tap.take())
+        if not self._noted:
+            raise LossanError(
+                "the training steps gave no losses: the model's train_step must call "
+                "self.compute_loss(). Use RecordEvaluation instead."
+            )
+        self._log.recorder.end_epoch()
+
+    def _write(self, noted: tuple[NDArray[Any], NDArray[Any]] | None) -> None:
+        if noted is not None:
+            self._noted = True
+            self._log.write(self._codes.ids(noted[0]), noted[1])
+
+
+def _untagged(data: Any) -> tuple[Any, Any]:
+    """Part a step's data into the integers that stand for ids and the data of a plain step."""
+    x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+    rows, x = untag(x)
+    return rows, keras.utils.pack_x_y_sample_weight(x, y, weight)
+
+
+def _build(model: Any, tagged: Any, x: Any, y: Any) -> Any:
+    """Build model, loss and metrics on plain data, which `fit` would try with the tagged one."""
+    if y is not None:
+        batch = keras.tree.map_structure(lambda array: array[:1], (x, y))
+    else:
+        batch, tagged = first_batch(tagged)
+        batch = _untagged(batch)[1]
+    model.test_on_batch(*keras.utils.unpack_x_y_sample_weight(batch))
+    model.reset_metrics()
+    return tagged
+
+
+def _refuse_strategy(model: Any) -> None:
+    strategy = getattr(model, "distribute_strategy", None)
+    if strategy is not None and strategy.num_replicas_in_sync > 1:
+        raise LossanError(
+            "a model under a distribution strategy cannot record its training pass; use "
+            "RecordEvaluation."
+        )

@@ -1,0 +1,161 @@
+"""From a model's outputs and targets to every channel of a log, in the ops of any backend."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from lossan import LossanError
+
+# What is computed for every sample, the columns of one matrix.
+COLUMNS = ("loss", "label_prob", "margin", "predicted_prob", "predicted", "label")
+# Probabilities are raised to this before their logarithm is taken, so that it is finite.
+_LEAST = float(np.finfo(np.float32).tiny)
+
+
+def measure(outputs: Any, targets: Any, *, from_logits: bool) -> Any:
+    """Compute every channel of a batch.
+
+    Parameters
+    ----------
+    outputs : Tensor
+        Shape (n, n_classes), or (n,) or (n, 1) for a single sigmoid output.
+    targets : Tensor
+        Shape (n,) or (n, 1), class indices; or (n, n_classes), of which the largest entry counts.
+    from_logits : bool
+        Whether outputs are logits; else they are probabilities.
+
+    Returns
+    -------
+    Tensor
+        Shape (n, 6), float32, with the columns `COLUMNS`. The loss is in nats and the margin in
+        logits; of probabilities it is log p of the given label minus the largest other log p.
+
+    Raises
+    ------
+    LossanError
+        For shapes that do not fit.
+    """
+    # a softmax or sigmoid layer leaves its logits here: Keras' own loss takes them from it too
+    logits = getattr(outputs, "_keras_logits", None)
+    if logits is not None:
+        outputs, from_logits = logits, True
+    outputs, targets = ops.convert_to_tensor(outputs), ops.convert_to_tensor(targets)
+    # float32 first: the losses of a thousand bfloat16 outputs take two hundred values
+    scores = _scores(ops.cast(ops.stop_gradient(outputs), "float32"), from_logits)
+    labels = _labels(targets, tuple(outputs.shape))
+    n_classes = scores.shape[1]
+    given = ops.equal(ops.expand_dims(labels, 1), ops.arange(n_classes, dtype="int32"))
+    log_probs = ops.log_softmax(scores, axis=1)
+    # by masking: a label beyond the classes gives an infinite loss, which the Recorder tells of
+    own = ops.max(ops.where(given, log_probs, -np.inf), axis=1)
+    others = ops.max(ops.where(given, -np.inf, log_probs), axis=1)
+    columns = (
+        -own,
+        ops.exp(own),
+        own - others,
+        ops.exp(ops.max(log_probs, axis=1)),
+        # class indices are exact in float32 up to 2^24 classes
+        ops.cast(ops.argmax(log_probs, axis=1), "float32"),
+        ops.cast(labels, "float32"),
+    )
+    return ops.stack(columns, axis=1)
+
+
+def main_output(structure: Any, output: str | int | None, what: str) -> Any:
+    """Pick the output to record of a model with several.
+
+    Raises
+    ------
+    LossanError
+        When there are several and none is named, or none of that name.
+    """
+    if not isinstance(structure, dict | list | tuple):
+        return structure
+    parts: dict[Any, Any] = structure if isinstance(structure, dict) else dict(enumerate(structure))
+    names = list(parts)
+    if output is None and len(names) == 1:
+        output = names[0]
+    if output not in names:
+        raise LossanError(
+            f"the {what} are several ({', '.join(map(str, names))}) and output is {output!r}; "
+            "name the one to record by output=."
+        )
+    return parts[output]
+
+
+def gives_logits(model: Any, output: str | int | None) -> bool:
+    """Tell from the compiled loss, else from the last layer, whether a model gives logits.
+
+    Raises
+    ------
+    LossanError
+        When that cannot be told, or loss and last layer contradict each other.
+    """
+    loss = getattr(model, "loss", None)
+    if isinstance(loss, dict | list | tuple):
+        loss = main_output(loss, output, "losses")
+    several = len(getattr(model, "outputs", None) or ()) > 1
+    by_layer = None if several else _layer_gives_logits(model)
+    by_loss = _loss_takes_logits(loss)
+    if by_loss is False and by_layer is True:
+        raise LossanError(
+            "the loss takes probabilities, but the last layer has no softmax or sigmoid. Compile "
+            "with a loss of from_logits=True, or say what the outputs are by from_logits=."
+        )
+    found = by_layer if by_loss is None else by_loss
+    if found is None:
+        raise LossanError(
+            "neither the loss nor the last layer tells whether the model gives logits; pass "
+            "from_logits=True or from_logits=False."
+        )
+    return found
+
+
+def _loss_takes_logits(loss: Any) -> bool | None:
+    if isinstance(loss, str):
+        return False if "crossentropy" in loss else None
+    stated = getattr(loss, "from_logits", None)
+    return None if stated is None else bool(stated)
+
+
+def _layer_gives_logits(model: Any) -> bool | None:
+    layers = getattr(model, "layers", None)
+    if not layers:
+        return None
+    if isinstance(layers[-1], keras.layers.Softmax):
+        return False
+    activation = getattr(layers[-1], "activation", None)
+    known = {keras.activations.softmax: False, keras.activations.sigmoid: False}
+    return {**known, keras.activations.linear: True}.get(activation)
+
+
+def _scores(outputs: Any, from_logits: bool) -> Any:
+    """Bring outputs to shape (n, n_classes), logits up to a constant a row."""
+    shape = tuple(outputs.shape)
+    if len(shape) not in (1, 2):
+        raise LossanError(f"outputs have the shape {shape}; needed: (n, n_classes).")
+    single = len(shape) == 1 or shape[1] == 1
+    if not single:
+        return outputs if from_logits else ops.log(ops.maximum(outputs, _LEAST))
+    score = ops.reshape(outputs, (-1,))
+    if from_logits:
+        return ops.stack([ops.zeros_like(score), score], axis=1)
+    return ops.log(ops.maximum(ops.stack([1.0 - score, score], axis=1), _LEAST))
+
+
+def _labels(targets: Any, outputs: tuple[int | None, ...]) -> Any:
+    """Bring sparse, one-hot or binary targets to class indices of shape (n,)."""
+    shape = tuple(targets.shape)
+    one_hot = len(shape) == 2 and shape[1] != 1
+    wrong_width = one_hot and shape[1] != (outputs[1] if len(outputs) == 2 else 1)
+    wrong_rows = None not in (shape[:1] or (0,)) + outputs[:1] and shape[:1] != outputs[:1]
+    if len(shape) not in (1, 2) or wrong_width or wrong_rows:
+        raise LossanError(
+            f"targets have the shape {shape}; outputs of shape {outputs} need (n,) class indices "
+            "or one-hot rows of as many classes."
+        )
+    if one_hot:
+        return ops.cast(ops.argmax(targets, axis=1), "int32")
+    return ops.cast(ops.round(ops.cast(ops.reshape(targets, (-1,)), "float32")), "int32")
