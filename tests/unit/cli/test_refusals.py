@@ -177,6 +177,8 @@ def test_bad_log_is_refused(name, tmp_path, capsys):
         ("analyze LOG -d kmean", "Did you mean 'kmeans'?"),
         ("analyze LOG --set max_iter", "KEY=VALUE"),
         ("analyze LOG --set max_iter=x", "max_iter is 'x'"),
+        ("analyze LOG --set tol=inf", "tol is 'inf'"),
+        ("analyze LOG --set n_init=100000", "n_init is '100000'"),
         ("analyze LOG --set n_inits=3", "Did you mean 'n_init'?"),
         ("analyze LOG --by-class", "needs labels"),
         ("analyze LOG --duplicates first", "allowed: error, last"),
