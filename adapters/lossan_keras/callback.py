@@ -11,7 +11,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from lossan import LossanError, Recorder
-from lossan_keras.feeds import Codes, batches, first_batch, tagged_data, untag
+from lossan_keras.feeds import Codes, batches, first_batch, keeps_its_order, tagged_data, untag
 from lossan_keras.outputs import COLUMNS, gives_logits, main_output, measure
 
 
@@ -129,9 +129,10 @@ class RecordEvaluation(keras.callbacks.Callback):  # type: ignore[misc]
 class RecordTraining:
     """Record the losses of the training pass itself, in whatever order ``fit`` shuffles.
 
-    The model trains exactly as by its own ``fit``: the ids travel beside x and are taken off
-    before each step; what the step computes is noted on the way. Recorded is the plain
-    cross-entropy in float32, before class weights, sample weights and label smoothing.
+    The model trains as by its own ``fit``: the ids travel beside x and are taken off before each
+    step; what the step computes is noted on the way. Recorded is the plain cross-entropy in
+    float32, before class weights, sample weights and label smoothing. On the PyTorch backend the
+    same seed may shuffle in another order than without recording.
 
     Parameters
     ----------
@@ -206,6 +207,8 @@ class RecordTraining:
             from_logits = gives_logits(model, self._output)
         codes = Codes()
         tagged = tagged_data(x, y, ids, codes)
+        if keeps_its_order(x):
+            options.setdefault("shuffle", False)  # Keras cannot, and warns of its own default
         if keras.backend.backend() != "tensorflow":
             tagged = _build(model, tagged, x, y)
         tap = _Tap(self._buffer_rows, self._output, from_logits)

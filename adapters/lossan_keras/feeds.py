@@ -102,6 +102,11 @@ def tagged_data(x: Any, y: Any, ids: Any, codes: Codes) -> Any:
     return {_ROWS: codes.rows(_array_ids(x, ids)), _X: x}
 
 
+def keeps_its_order(x: Any) -> bool:
+    """Tell whether data come in an order that ``fit`` cannot change."""
+    return isinstance(x, Iterator) or hasattr(x, "element_spec")
+
+
 def untag(x: Any) -> tuple[Any, Any]:
     """Part a batch's x into the integers that stand for ids, None if it has none, and x itself."""
     if isinstance(x, dict) and _ROWS in x:
@@ -147,7 +152,7 @@ def batches(data: Any, ids: Any, batch_size: int) -> Iterator[tuple[Any, Any, An
 
 
 def _yields_batches(x: Any) -> bool:
-    return isinstance(x, keras.utils.PyDataset | Iterator) or hasattr(x, "element_spec")
+    return isinstance(x, keras.utils.PyDataset) or keeps_its_order(x)
 
 
 def _parts(batch: Any) -> tuple[Any, ...]:
