@@ -1,7 +1,7 @@
 """Keras' training to the Recorder, and nothing else; works with any model that `fit` trains."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
 
@@ -11,8 +11,9 @@ from keras import ops
 from numpy.typing import NDArray
 
 from lossan import LossanError, Recorder
-from lossan_keras.feeds import Codes, batches, first_batch, keeps_its_order, tagged_data, untag
+from lossan_keras.feeds import Codes, batches, first_batch, keeps_its_order, tagged_data, untagged
 from lossan_keras.outputs import COLUMNS, gives_logits, main_output, measure
+from lossan_keras.tap import Tap
 
 
 @final
@@ -22,8 +23,8 @@ class _Log:
     def __init__(self, target: Any, recorded: str, options: dict[str, Any]) -> None:
         self._classes: Sequence[Any] | None = options.get("classes")
         self._with_labels = options.get("labels") is None
-        self.own = not isinstance(target, Recorder)
-        if self.own:
+        self._own = not isinstance(target, Recorder)
+        if self._own:
             stated = {"framework": f"keras {keras.__version__} on {keras.backend.backend()}"}
             metadata = {**stated, **(options.pop("metadata", None) or {})}
             target = Recorder(target, recorded=recorded, metadata=metadata, **options)
@@ -44,6 +45,21 @@ class _Log:
             predicted=self._named(columns.pop("predicted")),
             **columns,
         )
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Leave a Recorder of our own as a crash leaves it when something fails."""
+        try:
+            yield
+        except BaseException as error:
+            if self._own:
+                self.recorder.__exit__(type(error), error, error.__traceback__)
+            raise
+
+    def finish(self) -> None:
+        """Write the log, unless the Recorder is the caller's."""
+        if self._own:
+            self.recorder.close()
 
     def _named(self, codes: NDArray[np.float32]) -> Any:
         indices = codes.astype(np.int64)
@@ -108,21 +124,22 @@ class RecordEvaluation(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002  (Keras' signature)
         """Find out what the outputs are before the first epoch is spent."""
         if self._from_logits is None:
-            self._from_logits = gives_logits(self.model, self._output)
+            with self._log.kept():
+                self._from_logits = gives_logits(self.model, self._output)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
         """Record every sample."""
-        for ids, x, y in self._batches():
-            outputs = main_output(self.model.predict_on_batch(x), self._output, "outputs")
-            targets = main_output(y, self._output, "targets")
-            values = measure(outputs, targets, from_logits=bool(self._from_logits))
-            self._log.write(ids, ops.convert_to_numpy(values))
-        self.recorder.end_epoch()
+        with self._log.kept():
+            for ids, x, y in self._batches():
+                outputs = main_output(self.model.predict_on_batch(x), self._output, "outputs")
+                targets = main_output(y, self._output, "targets")
+                values = measure(outputs, targets, from_logits=bool(self._from_logits))
+                self._log.write(ids, ops.convert_to_numpy(values))
+            self.recorder.end_epoch()
 
     def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
         """Write the log, unless the Recorder is the caller's."""
-        if self._log.own:
-            self.recorder.close()
+        self._log.finish()
 
 
 @final
@@ -201,6 +218,12 @@ class RecordTraining:
             For data without ids, outputs that are not those of a classifier, a model whose
             ``train_step`` never calls ``compute_loss``, or a distribution strategy.
         """
+        with self._log.kept():
+            history = self._fit(model, x, y, ids, options)
+        self._log.finish()
+        return history
+
+    def _fit(self, model: Any, x: Any, y: Any, ids: Any, options: dict[str, Any]) -> Any:
         _refuse_strategy(model)
         from_logits = self._from_logits
         if from_logits is None:
@@ -211,96 +234,18 @@ class RecordTraining:
             options.setdefault("shuffle", False)  # Keras cannot, and warns of its own default
         if keras.backend.backend() != "tensorflow":
             tagged = _build(model, tagged, x, y)
-        tap = _Tap(self._buffer_rows, self._output, from_logits)
+        tap = Tap(self._buffer_rows, self._output, from_logits)
         callback = _Flush(tap, self._log, codes)
         options["callbacks"] = [callback, *keras.tree.flatten(options.get("callbacks") or [])]
-        with self.recorder if self._log.own else nullcontext(), tap.on(model):
+        with tap.on(model):
             return model.fit(tagged, y, **options)
-
-
-@final
-class _Tap:
-    """Takes ids off the data before a training step and notes what the step computes."""
-
-    def __init__(self, n_rows: int, output: str | int | None, from_logits: bool) -> None:
-        def buffer(shape: tuple[int, ...], dtype: str) -> Any:
-            # never autocast: under mixed precision losses would come back in half precision
-            return keras.Variable(
-                "zeros", shape=shape, dtype=dtype, trainable=False, autocast=False
-            )
-
-        self._rows, self._count = buffer((n_rows,), "int64"), buffer((), "int32")
-        self._values = buffer((n_rows, len(COLUMNS)), "float32")
-        self._n_rows, self._output, self._from_logits = n_rows, output, from_logits
-        self._current: Any = None
-
-    @contextmanager
-    def on(self, model: Any) -> Iterator[None]:
-        """Stand between a model and its steps for a while."""
-        own = {name: getattr(model, name) for name in ("train_step", "test_step", "compute_loss")}
-
-        def train_step(data: Any) -> Any:
-            self._current, data = _untagged(data)
-            return own["train_step"](data)
-
-        def compute_loss(
-            x: Any = None, y: Any = None, y_pred: Any = None, *more: Any, **named: Any
-        ) -> Any:
-            # the first loss of a step counts; a validation step has no ids and is let through
-            rows, self._current = self._current, None
-            if rows is not None:
-                self._note(rows, y, y_pred)
-            return own["compute_loss"](x, y, y_pred, *more, **named)
-
-        model.train_step, model.compute_loss = train_step, compute_loss
-        model.test_step = lambda data: own["test_step"](_untagged(data)[1])
-        model.train_function = model.test_function = None  # traced without us, or with us
-        try:
-            yield
-        finally:
-            for name in own:
-                delattr(model, name)
-            model.train_function = model.test_function = None
-
-    def take(self, *, at_least: int = 1) -> tuple[NDArray[Any], NDArray[Any]] | None:
-        """Return what was noted and forget it; None where it is less than asked for."""
-        n = int(ops.convert_to_numpy(self._count.value))
-        if n > self._n_rows:
-            raise LossanError(
-                f"{n} records came between two looks at a buffer of {self._n_rows}; pass "
-                f"buffer_rows={2 * n} to RecordTraining."
-            )
-        if n < at_least:
-            return None
-        rows, values = (ops.convert_to_numpy(v.value)[:n] for v in (self._rows, self._values))
-        self._count.assign(0)
-        return rows.copy(), values.copy()
-
-    def take_half(self) -> tuple[NDArray[Any], NDArray[Any]] | None:
-        """Return what was noted once the buffer is half full."""
-        return self.take(at_least=self._n_rows // 2)
-
-    def _note(self, rows: Any, targets: Any, outputs: Any) -> None:
-        values = measure(
-            main_output(outputs, self._output, "outputs"),
-            main_output(targets, self._output, "targets"),
-            from_logits=self._from_logits,
-        )
-        n = ops.shape(rows)[0]
-        if isinstance(n, int) and n > self._n_rows:
-            raise LossanError(f"a batch of {n}; pass buffer_rows={2 * n} to RecordTraining.")
-        start = self._count.value
-        rows = ops.cast(rows, "int64")
-        self._rows.assign(ops.slice_update(self._rows.value, (start,), rows))
-        self._values.assign(ops.slice_update(self._values.value, (start, 0), values))
-        self._count.assign(start + n)
 
 
 @final
 class _Flush(keras.callbacks.Callback):  # type: ignore[misc]
     """Brings what a tap noted to the log."""
 
-    def __init__(self, tap: _Tap, log: _Log, codes: Codes) -> None:
+    def __init__(self, tap: Tap, log: _Log, codes: Codes) -> None:
         super().__init__()
         self._tap, self._log, self._codes = tap, log, codes
         self._noted = False
@@ -326,20 +271,13 @@ class _Flush(keras.callbacks.Callback):  # type: ignore[misc]
             self._log.write(self._codes.ids(noted[0]), noted[1])
 
 
-def _untagged(data: Any) -> tuple[Any, Any]:
-    """Part a step's data into the integers that stand for ids and the data of a plain step."""
-    x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
-    rows, x = untag(x)
-    return rows, keras.utils.pack_x_y_sample_weight(x, y, weight)
-
-
 def _build(model: Any, tagged: Any, x: Any, y: Any) -> Any:
     """Build model, loss and metrics on plain data, which `fit` would try with the tagged one."""
     if y is not None:
         batch = keras.tree.map_structure(lambda array: array[:1], (x, y))
     else:
         batch, tagged = first_batch(tagged)
-        batch = _untagged(batch)[1]
+        batch = untagged(batch)[1]
     model.test_on_batch(*keras.utils.unpack_x_y_sample_weight(batch))
     model.reset_metrics()
     return tagged

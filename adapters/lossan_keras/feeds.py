@@ -107,11 +107,15 @@ def keeps_its_order(x: Any) -> bool:
     return isinstance(x, Iterator) or hasattr(x, "element_spec")
 
 
-def untag(x: Any) -> tuple[Any, Any]:
-    """Part a batch's x into the integers that stand for ids, None if it has none, and x itself."""
-    if isinstance(x, dict) and _ROWS in x:
-        return x[_ROWS], x[_X]
-    return None, x
+def untagged(data: Any) -> tuple[Any, Any]:
+    """Part a step's data into the integers that stand for ids and the data of a plain step.
+
+    The integers are None where the data bring none, as a validation's.
+    """
+    x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+    if not (isinstance(x, dict) and _ROWS in x):
+        return None, data
+    return x[_ROWS], keras.utils.pack_x_y_sample_weight(x[_X], y, weight)
 
 
 def first_batch(x: Any) -> tuple[Any, Any]:
