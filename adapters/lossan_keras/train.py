@@ -18,6 +18,7 @@ from lossan.training import (
     TrainOptions,
     TrainPlan,
     epoch_order,
+    evaluation_figures,
     image_batches,
 )
 from lossan_keras.channels import measure
@@ -90,7 +91,7 @@ class _Training:
         )
         self._model.optimizer.build(self._model.trainable_variables)
 
-    def run_epoch(self, epoch: int, recorder: Recorder) -> dict[str, float]:
+    def run_epoch(self, epoch: int, recorder: Recorder) -> dict[str, Any]:
         """Train for an epoch, record it and return its figures."""
         options, samples = self._plan.options, self._plan.train
         progress = Progress(epoch, options.epochs, len(samples))
@@ -139,15 +140,15 @@ class _Training:
             logits = self._model.predict_on_batch(self._prepare(images))
             yield rows, measure(logits, labels)
 
-    def _test(self) -> dict[str, float] | None:
+    def _test(self) -> dict[str, Any] | None:
         samples = self._plan.test
         if samples is None:
             return None
-        loss = right = 0.0
+        loss, right = 0.0, []
         for rows, channels in self._evaluate(samples):
             loss += float(channels["losses"].sum())
-            right += int((channels["predicted"] == samples.labels[rows]).sum())
-        return {"test_loss": loss / len(samples), "test_accuracy": right / len(samples)}
+            right.append(channels["predicted"] == samples.labels[rows])
+        return evaluation_figures(loss, np.concatenate(right))
 
 
 def _record(recorder: Recorder, samples: SampleSet, rows: Any, channels: dict[str, Any]) -> None:

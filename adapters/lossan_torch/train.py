@@ -23,6 +23,7 @@ from lossan.training import (
     augment,
     batch_rows,
     epoch_order,
+    evaluation_figures,
     load_image,
     sample_seed,
 )
@@ -109,7 +110,7 @@ class _Training:
             *(torch.tensor(v, device=device)[:, None, None] for v in (_MEAN, _STD))
         )
 
-    def run_epoch(self, epoch: int, recorder: TorchRecorder) -> dict[str, float]:
+    def run_epoch(self, epoch: int, recorder: TorchRecorder) -> dict[str, Any]:
         """Train for an epoch, record it and return its figures."""
         options, samples = self._plan.options, self._plan.train
         # All randomness of an epoch follows from its number, so that resuming changes nothing.
@@ -185,19 +186,19 @@ class _Training:
         with cast:
             return self._model(inputs)
 
-    def _test(self) -> dict[str, float] | None:
+    def _test(self) -> dict[str, Any] | None:
         samples = self._plan.test
         if samples is None:
             return None
         self._model.eval()
-        loss = right = 0.0
+        loss, right = 0.0, []
         with torch.no_grad():
             for _, pixels, labels in self._batches(samples, np.arange(len(samples)), None):
                 targets = labels.to(self._device)
                 logits = self._forward(pixels).float()
                 loss += float(nn.functional.cross_entropy(logits, targets, reduction="sum"))
-                right += int((logits.argmax(dim=1) == targets).sum())
-        return {"test_loss": loss / len(samples), "test_accuracy": right / len(samples)}
+                right.append((logits.argmax(dim=1) == targets).cpu().numpy())
+        return evaluation_figures(loss, np.concatenate(right))
 
     def _batches(self, samples: SampleSet, order: Any, epoch: int | None) -> Any:
         options = self._plan.options

@@ -67,7 +67,7 @@ class Result:
         ----------
         folder : str or Path
             Gets findings.parquet, findings.csv and summary.json, and sequences.png where the extra
-            ``plot`` is installed.
+            ``report`` is installed.
 
         Returns
         -------

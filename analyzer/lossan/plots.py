@@ -1,4 +1,4 @@
-"""Plots a person looks at instead of reading numbers (extra ``plot``)."""
+"""Plots a person looks at instead of reading numbers (extra ``report``)."""
 
 from importlib.util import find_spec
 from typing import IO
@@ -10,7 +10,7 @@ _FLAGGED, _UNFLAGGED = "#c0392b", "#2c6fad"
 
 
 def can_plot() -> bool:
-    """Tell whether the extra ``plot`` is installed."""
+    """Tell whether the extra ``report`` is installed."""
     return find_spec("matplotlib") is not None
 
 

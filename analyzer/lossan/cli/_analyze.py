@@ -59,7 +59,9 @@ def analyze(
         files = result.save(output)
         typer.echo(f"Wrote {', '.join(files)} to {output}", err=True)
         if "sequences.png" not in files:
-            typer.echo("For sequences.png install the extra: pip install 'lossan[plot]'", err=True)
+            typer.echo(
+                "For sequences.png install the extra: pip install 'lossan[report]'", err=True
+            )
     if as_json:
         print(result.summary.model_dump_json(indent=2))
     else:

@@ -3,12 +3,18 @@
 from lossan.training._adapters import Adapter, find_adapter, installed_adapters
 from lossan.training._batches import image_batches
 from lossan.training._factories import call_factory
-from lossan.training._history import History
+from lossan.training._history import History, evaluation_figures, read_history, right_of
 from lossan.training._images import augment, load_image
 from lossan.training._options import TrainOptions
 from lossan.training._plan import TrainPlan, make_plan
 from lossan.training._progress import Progress
-from lossan.training._samples import SampleSet, batch_rows, epoch_order, sample_seed
+from lossan.training._samples import (
+    SampleSet,
+    batch_rows,
+    epoch_order,
+    read_samples,
+    sample_seed,
+)
 
 __all__ = [
     "Adapter",
@@ -21,10 +27,14 @@ __all__ = [
     "batch_rows",
     "call_factory",
     "epoch_order",
+    "evaluation_figures",
     "find_adapter",
     "image_batches",
     "installed_adapters",
     "load_image",
     "make_plan",
+    "read_history",
+    "read_samples",
+    "right_of",
     "sample_seed",
 ]

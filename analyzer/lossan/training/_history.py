@@ -4,6 +4,10 @@ import json
 from pathlib import Path
 from typing import Any, final
 
+import numpy as np
+from numpy.typing import NDArray
+
+from lossan.errors import LossanError
 from lossan.io import atomic_file
 
 
@@ -20,7 +24,7 @@ class History:
     """
 
     def __init__(self, log: Path, *, keep: int = 0) -> None:
-        self.path = log.with_name(log.name + ".history.json")
+        self.path = history_file(log)
         self.epochs: list[dict[str, Any]] = []
         if keep and self.path.exists():
             self.epochs = json.loads(self.path.read_text())["epochs"][:keep]
@@ -32,3 +36,68 @@ class History:
         with atomic_file(self.path) as file:
             file.write(json.dumps({"epochs": self.epochs}, indent=2).encode())
         return entry
+
+
+def history_file(log: Path) -> Path:
+    """Return where the history of a log stands."""
+    return log.with_name(log.name + ".history.json")
+
+
+def read_history(log: Path) -> list[dict[str, Any]]:
+    """Read the figures of each epoch that stand beside a log.
+
+    Raises
+    ------
+    LossanError
+        When there is no history, or it is none.
+    """
+    path = history_file(log)
+    try:
+        epochs = json.loads(path.read_text())["epochs"]
+    except OSError as error:
+        raise LossanError(
+            f"{path} cannot be read ({error.strerror}); `lossan train LABELS -o {log}` writes it."
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise LossanError(f"{path} is not a history that lossan wrote ({error!r}).") from error
+    if not isinstance(epochs, list) or not all(isinstance(entry, dict) for entry in epochs):
+        raise LossanError(f"{path} is not a history that lossan wrote: epochs is no list of them.")
+    return epochs
+
+
+def evaluation_figures(loss: float, right: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return what an epoch came to on the test set.
+
+    Parameters
+    ----------
+    loss : float
+        The sum of the losses, in nats.
+    right : ndarray of bool
+        Shape (n_samples,): which samples were classified rightly, in the order of the test set.
+        Kept as hexadecimal digits of packed bits, so that runs can be compared sample by sample.
+
+    Examples
+    --------
+    >>> evaluation_figures(1.0, np.array([True, False]))
+    {'test_loss': 0.5, 'test_accuracy': 0.5, 'test_n': 2, 'test_right': '80'}
+    """
+    return {
+        "test_loss": loss / len(right),
+        "test_accuracy": float(np.mean(right)),
+        "test_n": len(right),
+        "test_right": np.packbits(right).tobytes().hex(),
+    }
+
+
+def right_of(entry: dict[str, Any]) -> NDArray[np.bool_] | None:
+    """Return which test samples an epoch classified rightly, None where that was not kept.
+
+    Examples
+    --------
+    >>> right_of(evaluation_figures(1.0, np.array([True, False]))).tolist()
+    [True, False]
+    """
+    if "test_right" not in entry:
+        return None
+    packed = np.frombuffer(bytes.fromhex(entry["test_right"]), np.uint8)
+    return np.unpackbits(packed, count=entry["test_n"]).astype(bool)

@@ -40,7 +40,7 @@ class Progress:
             share = f"{self._done} of {self._total}"
             print(f"{self._line()}, {share}, {left:.0f} s left", file=sys.stderr, flush=True)
 
-    def end(self, test: dict[str, float] | None = None) -> dict[str, float]:
+    def end(self, test: dict[str, Any] | None = None) -> dict[str, Any]:
         """Print the epoch's line and return its figures."""
         if self._bar is not None:
             self._bar.stop()

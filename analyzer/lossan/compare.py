@@ -1,0 +1,174 @@
+"""Training runs side by side: accuracy and loss on one test set, with intervals."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lossan.errors import LossanError
+from lossan.training import right_of
+
+_ROUNDS = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What a training came to on its test set.
+
+    Parameters
+    ----------
+    accuracy, loss : ndarray of float
+        Shape (n_epochs,); the loss in nats.
+    right : ndarray of bool, optional
+        Shape (n_epochs, n_test): which test samples each epoch classified rightly.
+    """
+
+    accuracy: NDArray[np.float64]
+    loss: NDArray[np.float64]
+    right: NDArray[np.bool_] | None
+
+    @property
+    def best(self) -> float:
+        """The best accuracy of all epochs, as the paper reports it."""
+        return float(self.accuracy.max())
+
+    @property
+    def best_epoch(self) -> int:
+        """The first epoch, from 1 on, that reached it."""
+        return int(self.accuracy.argmax()) + 1
+
+
+def run_of(history: Sequence[Mapping[str, Any]], name: str) -> Run:
+    """Turn the history of a training into a run.
+
+    Raises
+    ------
+    LossanError
+        When it was trained without a test set.
+    """
+    lacking = sum("test_accuracy" not in entry for entry in history)
+    if lacking or not history:
+        raise LossanError(
+            f"{name}: {lacking or 'all'} of its {len(history)} epochs have no test accuracy; train "
+            "with --test LABELS."
+        )
+    kept = [right_of(dict(entry)) for entry in history]
+    whole = [right for right in kept if right is not None]
+    return Run(
+        np.array([entry["test_accuracy"] for entry in history], float),
+        np.array([entry["test_loss"] for entry in history], float),
+        np.stack(whole) if len(whole) == len(kept) else None,
+    )
+
+
+def resampled_best(
+    sets: Mapping[str, Sequence[Run]], groups: NDArray[np.int64] | None, *, seed: int = 0
+) -> dict[str, NDArray[np.float64]] | None:
+    """Bootstrap the mean best accuracy of each set of runs, over the test set and the seeds.
+
+    Test samples are drawn with replacement, whole groups together, and so are seeds; all sets see
+    the same draws, so that differences between them are paired.
+
+    Parameters
+    ----------
+    sets : mapping of str to sequence of Run
+        Runs of one label set or method; the i-th of each set had the same seed.
+    groups : ndarray of int64, optional
+        Shape (n_test,): codes from 0 on of what belongs together.
+    seed : int
+
+    Returns
+    -------
+    dict of str to ndarray, optional
+        Shape (2000,) each; None where the runs did not keep which test samples were right.
+
+    References
+    ----------
+    Efron and Tibshirani 1993, chapters 6 and 8 (paired and clustered data).
+    """
+    every = [run.right for runs in sets.values() for run in runs]
+    known = [right for right in every if right is not None]
+    if len(known) < len(every) or len({right.shape[1] for right in known}) != 1:
+        return None
+    n_test, n_seeds = known[0].shape[1], len(next(iter(sets.values())))
+    codes = np.arange(n_test) if groups is None else groups
+    rng = np.random.default_rng(seed)
+    n_groups = int(codes.max()) + 1
+    draws = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), _ROUNDS)
+    weights = draws[:, codes].astype(float)
+    weights /= weights.sum(axis=1, keepdims=True)
+    drawn = rng.integers(0, n_seeds, (_ROUNDS, n_seeds))
+    best = {}
+    for name, runs in sets.items():
+        by_seed = np.stack(
+            [(weights @ run.right.T).max(axis=1) for run in runs if run.right is not None], axis=1
+        )
+        best[name] = np.take_along_axis(by_seed, drawn, axis=1).mean(axis=1)
+    return best
+
+
+def interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the 95% percentile interval of bootstrap values."""
+    low, high = np.quantile(values, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def compare_runs(
+    histories: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> tuple[dict[str, Any], dict[str, Run]]:
+    """Hold runs against each other and against the first of them.
+
+    Parameters
+    ----------
+    histories : mapping of str to sequence of mapping
+        The figures of each epoch, by the run's name; two runs or more.
+
+    Returns
+    -------
+    tuple
+        What ``lossan compare --json`` prints, and the runs by name.
+
+    Raises
+    ------
+    LossanError
+        For fewer than two runs, or one without test figures.
+    """
+    if len(histories) < 2:
+        raise LossanError(
+            f"there is {len(histories)} run to compare; name two different ones or more."
+        )
+    runs = {name: run_of(history, name) for name, history in histories.items()}
+    sizes = {entry.get("test_n") for history in histories.values() for entry in history}
+    notes = []
+    drawn = resampled_best({name: [run] for name, run in runs.items()}, None)
+    if drawn is None:
+        same = len(sizes) == 1
+        notes.append(
+            "no intervals: the runs did not keep which test samples were right."
+            if same
+            else f"no intervals: the test sets differ in size ({', '.join(map(str, sizes))})."
+        )
+    baseline = next(iter(runs))
+    listed = []
+    for name, run in runs.items():
+        low, high = interval(drawn[name]) if drawn else (None, None)
+        apart = interval(drawn[name] - drawn[baseline]) if drawn else (None, None)
+        listed.append(
+            {
+                "name": name,
+                "n_epochs": len(run.accuracy),
+                "best_accuracy": run.best,
+                "low": low,
+                "high": high,
+                "best_epoch": run.best_epoch,
+                "last_accuracy": float(run.accuracy[-1]),
+                "best_loss": float(run.loss.min()),
+                "difference": run.best - runs[baseline].best,
+                "difference_low": apart[0],
+                "difference_high": apart[1],
+            }
+        )
+    n_test = next((n for n in sizes if n), 0)
+    return {"n_test": n_test, "baseline": baseline, "runs": listed, "notes": notes}, runs

@@ -1,0 +1,191 @@
+"""Both experiments in order: the only place that knows all steps."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lossan._version import __version__
+from lossan.compare import Run, run_of
+from lossan.experiment import _page
+from lossan.experiment._options import ExperimentOptions
+from lossan.experiment._retrain import summarize
+from lossan.experiment._search import analyze_first, budget, mean_of, sweep, trial
+from lossan.experiment._steps import noisy_labels, prepare, retrain, say, search_log
+from lossan.experiment._store import Store, read_columns, write_samples
+from lossan.experiment._summary import METRICS, Counts, ExperimentSummary, Search, Trial
+from lossan.io import atomic_file
+from lossan.pipeline import Result
+from lossan.training import SampleSet, find_adapter
+
+Table = dict[str, dict[str, Counts]]
+
+
+def run_experiment(options: ExperimentOptions) -> ExperimentSummary:
+    """Do what the paper's section 3 did, or what is left of it, and write the report.
+
+    Parameters
+    ----------
+    options : ExperimentOptions
+
+    Returns
+    -------
+    ExperimentSummary
+        As it stands in ``summary.json``; ``report.html`` shows it.
+
+    Raises
+    ------
+    LossanError
+        For options, tables or images that cannot be used.
+
+    References
+    ----------
+    The paper, section 3: data sets A, A', A'' and B, Table 1, Figures 4 to 6.
+    """
+    _page.check()
+    find_adapter(options.adapter)
+    store = Store(options.output)
+    samples = prepare(options, store)
+    results, noisy_files, logs = [], [], []
+    for seed in range(options.seeds):
+        noisy = noisy_labels(options, store, samples, options.rate, seed)
+        log = search_log(options, store, noisy, options.rate, seed)
+        result = analyze_first(log, options, seed=seed)
+        result.save(store.folder(f"seed-{seed}", "findings"))
+        results.append(result)
+        noisy_files.append(noisy)
+        logs.append(log)
+    refined = [
+        _review(store, samples, result, noisy, seed)
+        for seed, (result, noisy) in enumerate(zip(results, noisy_files, strict=True))
+    ]
+    trials = sweep(logs, options) + _rates(options, store, samples)
+    runs = _retrain(options, store, noisy_files, refined) if options.retrain_epochs else None
+    summary = _summary(options, store, samples, results, refined, runs, trials)
+    with atomic_file(store.root / "summary.json") as file:
+        file.write(summary.model_dump_json(indent=2).encode())
+    roots = options.training.images or (
+        options.labels if options.labels.is_dir() else options.labels.parent
+    )
+    with atomic_file(store.root / "report.html") as file:
+        file.write(_page.render(summary, results, roots).encode())
+    say(f"wrote {store.root / 'report.html'} and {store.root / 'summary.json'}")
+    return summary
+
+
+def _review(store: Store, samples: SampleSet, result: Result, noisy: Path, seed: int) -> Path:
+    """Let an oracle correct every flagged label: the data set A''."""
+    path = store.root / f"seed-{seed}" / "refined.csv"
+    ids, labels, truth = read_columns(noisy, "sample_id", "label", "true_label")
+    flagged = {
+        str(name)
+        for name, flag in zip(
+            result.table["sample_id"].to_pylist(), result.table["flagged"].to_pylist(), strict=True
+        )
+        if flag
+    }
+    corrected = [
+        right if str(name) in flagged else given
+        for name, given, right in zip(ids, labels, truth, strict=True)
+    ]
+    row_of = {str(name): row for row, name in enumerate(samples.ids)}
+    write_samples(path, samples, [row_of[str(name)] for name in ids], corrected, truth)
+    return path
+
+
+def _rates(options: ExperimentOptions, store: Store, samples: SampleSet) -> list[Trial]:
+    trials = []
+    for rate in options.rates:
+        logs = []
+        for seed in range(options.seeds):
+            noisy = noisy_labels(options, store, samples, rate, seed)
+            logs.append(search_log(options, store, noisy, rate, seed))
+        found = trial(logs, options, rate)
+        if found is not None:
+            trials.append(found)
+    return trials
+
+
+def _retrain(
+    options: ExperimentOptions, store: Store, noisy: list[Path], refined: list[Path]
+) -> dict[str, list[Run]]:
+    runs: dict[str, list[Run]] = {"clean": [], "noisy": [], "refined": []}
+    for seed in range(options.seeds):
+        tables = {"clean": store.root / "a.csv", "noisy": noisy[seed], "refined": refined[seed]}
+        for name, table in tables.items():
+            history = retrain(options, store, table, name, seed)
+            runs[name].append(run_of(history, f"seed-{seed}/retrain-{name}"))
+    return runs
+
+
+def _summary(
+    options: ExperimentOptions,
+    store: Store,
+    samples: SampleSet,
+    results: list[Result],
+    refined: list[Path],
+    runs: dict[str, list[Run]] | None,
+    trials: list[Trial],
+) -> ExperimentSummary:
+    evaluations = [r.summary.evaluation for r in results if r.summary.evaluation is not None]
+    tables = [_table1(store, path) for path in refined]
+    (test_ids,) = read_columns(store.root / "b.csv", "sample_id")
+    return ExperimentSummary(
+        lossan_version=__version__,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        options={**options.identity(), "seeds": options.seeds, "rates": list(options.rates)},
+        n_train=results[0].summary.log.n_samples,
+        n_test=len(test_ids),
+        n_groups=None if samples.groups is None else len(set(samples.groups)),
+        classes=samples.classes,
+        table1=tables[0],
+        table1_per_seed=tables,
+        experiment1=Search(
+            per_seed=evaluations,
+            mean={m: mean_of([getattr(e, m) for e in evaluations]) for m in METRICS},
+        ),
+        experiment2=None if runs is None else summarize(runs, _test_groups(store, samples)),
+        budget=budget(results),
+        trials=trials,
+        notes=_notes(options, samples),
+    )
+
+
+def _table1(store: Store, refined: Path) -> Table:
+    ids, gold = read_columns(store.root / "a.csv", "sample_id", "label")
+    truth = dict(zip(map(str, ids), map(str, gold), strict=True))
+    table: Table = {}
+    sets = {"A": store.root / "a.csv", "A'": refined.with_name("noisy.csv"), "A''": refined}
+    for name, path in sets.items():
+        ids, labels = read_columns(path, "sample_id", "label")
+        counts = {label: [0, 0] for label in sorted(set(truth.values()))}
+        for sample, label in zip(ids, labels, strict=True):
+            counts.setdefault(str(label), [0, 0])[truth[str(sample)] != str(label)] += 1
+        table[name] = {label: Counts(right=r, wrong=w) for label, (r, w) in counts.items()}
+    return table
+
+
+def _test_groups(store: Store, samples: SampleSet) -> NDArray[np.int64] | None:
+    if samples.groups is None:
+        return None
+    (ids,) = read_columns(store.root / "b.csv", "sample_id")
+    group_of: dict[str, Any] = dict(zip(map(str, samples.ids), samples.groups, strict=True))
+    named = [
+        f"alone {name}" if group_of[str(name)] in (None, "") else f"group {group_of[str(name)]}"
+        for name in ids
+    ]
+    codes: NDArray[np.int64] = np.unique(named, return_inverse=True)[1]
+    return codes
+
+
+def _notes(options: ExperimentOptions, samples: SampleSet) -> list[str]:
+    notes = []
+    if samples.groups is None:
+        notes.append("The table has no group column, so A and B are split by sample.")
+    if options.seeds == 1:
+        notes.append("One seed: the spread between trainings is not known.")
+    if options.noise == "planted" and samples.true_labels is not None:
+        notes.append("The table's true_label is the gold standard; its label was not used.")
+    return notes

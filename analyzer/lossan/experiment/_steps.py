@@ -1,0 +1,156 @@
+"""The steps of an experiment that write files; each is done once, however often it is called."""
+
+import hashlib
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lossan.corrupt import corrupt_labels
+from lossan.errors import LossanError, TableError
+from lossan.experiment._options import ExperimentOptions
+from lossan.experiment._split import split_groups
+from lossan.experiment._store import Store, read_columns, write_samples
+from lossan.io import read_log
+from lossan.losslog import FLOAT_CHANNELS, Coded, LossLog
+from lossan.training import SampleSet, find_adapter, make_plan, read_history, read_samples
+
+_CHECKPOINTS = ("pt", "npz")
+
+
+def say(text: str) -> None:
+    """Tell on standard error which step begins."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def prepare(options: ExperimentOptions, store: Store) -> SampleSet:
+    """Write the gold standard A and the test set B, and return all samples."""
+    training = options.training
+    samples, _ = read_samples(
+        options.labels, training.images, skip_unreadable=training.skip_unreadable
+    )
+    truth = _gold_standard(options, samples)
+    digest = hashlib.sha256(repr((samples.ids, samples.paths, truth)).encode()).hexdigest()
+    store.open(options, digest)
+    codes = np.unique(np.array(list(map(str, truth))), return_inverse=True)[1]
+    test = split_groups(codes, samples.groups, share=options.test_share, seed=0)
+    for name, rows in (("a.csv", np.flatnonzero(~test)), ("b.csv", np.flatnonzero(test))):
+        write_samples(store.root / name, samples, rows, [truth[row] for row in rows], None)
+    return samples
+
+
+def noisy_labels(
+    options: ExperimentOptions, store: Store, samples: SampleSet, rate: float, seed: int
+) -> Path:
+    """Write A': A with wrong labels, planted or as they were given."""
+    path = _place(store, options, rate, seed) / "noisy.csv"
+    if path.exists():
+        return path
+    ids, truth = read_columns(store.root / "a.csv", "sample_id", "label")
+    row_of = {str(name): row for row, name in enumerate(samples.ids)}
+    rows = [row_of[str(name)] for name in ids]
+    if options.noise == "given":
+        labels = [samples.classes[samples.labels[row]] for row in rows]
+    else:
+        labels = corrupt_labels(pa.array(truth), rate=rate, seed=seed).to_pylist()
+    write_samples(path, samples, rows, labels, truth)
+    return path
+
+
+def search_log(
+    options: ExperimentOptions, store: Store, noisy: Path, rate: float, seed: int
+) -> LossLog:
+    """Train on A' and return its loss log."""
+    place = _place(store, options, rate, seed)
+    log = place / "search.parquet"
+    epochs = options.search_epochs if rate == options.rate else options.training.epochs
+    run_training(options, store, noisy, log, epochs=epochs, seed=seed, test=False)
+    return read_log(log)
+
+
+def retrain(
+    options: ExperimentOptions, store: Store, labels: Path, name: str, seed: int
+) -> list[dict[str, Any]]:
+    """Train on a label set with B tested after each epoch, and return its history."""
+    log = store.folder(f"seed-{seed}") / f"retrain-{name}.parquet"
+    epochs = options.retrain_epochs
+    run_training(options, store, labels, log, epochs=epochs, seed=seed, test=True)
+    return read_history(log)
+
+
+def run_training(
+    options: ExperimentOptions,
+    store: Store,
+    labels: Path,
+    log: Path,
+    *,
+    epochs: int,
+    seed: int,
+    test: bool,
+) -> None:
+    """Train, unless that was done; a training that was interrupted goes on."""
+    if log.exists():
+        return
+    say(f"training on {labels.relative_to(store.root)} to {log.relative_to(store.root)}")
+    chosen = options.training.model_copy(
+        update={
+            "labels": labels,
+            "output": log,
+            "images": options.training.images or _image_root(options.labels),
+            "epochs": epochs,
+            "seed": seed,
+            "test": store.root / "b.csv" if test else None,
+            "resume": True,
+        }
+    )
+    find_adapter(options.adapter).train(make_plan(chosen))
+    if not log.exists():
+        raise LossanError(f"the adapter {options.adapter} ended without writing {log}.")
+    for suffix in _CHECKPOINTS:
+        log.with_name(f"{log.name}.checkpoint.{suffix}").unlink(missing_ok=True)
+
+
+def first_epochs(log: LossLog, count: int) -> LossLog:
+    """Return the log as it stood after so many epochs.
+
+    The learning rate is constant, so that a longer training begins as a shorter one does.
+    """
+    if count >= log.n_epochs:
+        return log
+    cut: dict[str, Any] = {
+        field: values.T[:count].T
+        for field in ("loss", *FLOAT_CHANNELS)
+        if (values := getattr(log, field)) is not None
+    }
+    if log.predicted is not None:
+        cut["predicted"] = Coded(log.predicted.codes.T[:count].T, log.predicted.values)
+    return replace(log, epochs=log.epochs[:count], **cut)
+
+
+def _gold_standard(options: ExperimentOptions, samples: SampleSet) -> list[Any]:
+    given = samples.given()
+    if samples.true_labels is None:
+        if options.noise == "given":
+            raise TableError(
+                f"{options.labels} has no true_label; --noise given takes the wrong labels from "
+                "label and the truth from true_label. Add it, or plant wrong labels by --noise "
+                "planted."
+            )
+        return given
+    missing = sum(value in (None, "") for value in samples.true_labels)
+    if missing:
+        raise TableError(f"{options.labels}: true_label is empty in {missing} rows.")
+    return samples.true_labels
+
+
+def _image_root(labels: Path) -> Path:
+    return labels if labels.is_dir() else labels.parent
+
+
+def _place(store: Store, options: ExperimentOptions, rate: float, seed: int) -> Path:
+    if rate == options.rate:
+        return store.folder(f"seed-{seed}")
+    return store.folder(f"rate-{rate:g}", f"seed-{seed}")

@@ -1,0 +1,51 @@
+"""Templates to self-contained pages: no script or style from elsewhere, everything escaped."""
+
+from importlib.util import find_spec
+from typing import Any
+
+from lossan.errors import OptionError
+
+
+def check_report() -> None:
+    """Check that pages can be made.
+
+    Raises
+    ------
+    OptionError
+        When the extra ``report`` is not installed.
+    """
+    lacking = [name for name in ("jinja2", "matplotlib", "PIL") if find_spec(name) is None]
+    if lacking:
+        raise OptionError(f"the report needs {', '.join(lacking)}: pip install 'lossan[report]'.")
+
+
+def render_page(template: str, **values: Any) -> str:
+    """Fill a template of ``lossan/report/templates``.
+
+    Parameters
+    ----------
+    template : str
+        Its file name.
+    values
+        What it shows; text is escaped, `markupsafe.Markup` stands as it is.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("lossan.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = _percent
+    environment.filters["decimal"] = _decimal
+    return environment.get_template(template).render(**values)
+
+
+def _percent(value: float | None, digits: int = 1) -> str:
+    return "-" if value is None else f"{100 * value:.{digits}f}%"
+
+
+def _decimal(value: float | None, digits: int = 3) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
