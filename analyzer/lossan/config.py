@@ -55,4 +55,6 @@ def _message(error: Any, model: type[BaseModel], what: str) -> str:
         if not model.model_fields:
             return f"{what} has no parameter {name!r}; it takes none"
         return f"{what} has no parameter {name!r}; {hint(name, model.model_fields)}"
+    if not name:  # a rule between several options, which says it all
+        return f"{what}: {error['ctx']['error']}"
     return f"{what}: {name} is {error['input']!r}: {error['msg'].lower()}"

@@ -1,9 +1,9 @@
 """Options of ``lossan experiment``: every choice the paper leaves open has a name here."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lossan.config import Config
 from lossan.training import TrainOptions
@@ -62,6 +62,15 @@ class ExperimentOptions(Config):
     sweep_epochs: int | None = Field(default=None, ge=2)
     rates: tuple[Share, ...] = ()
     training: TrainOptions
+
+    @model_validator(mode="after")
+    def _check_epochs(self) -> Self:
+        n = self.training.epochs
+        if n < 2:
+            raise ValueError(f"epochs is {n}; a loss sequence needs at least 2")
+        if self.early_epochs is not None and self.early_epochs >= n:
+            raise ValueError(f"early_epochs is {self.early_epochs}; allowed: 1 to {n - 1}")
+        return self
 
     @property
     def search_epochs(self) -> int:

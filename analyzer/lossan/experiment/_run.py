@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lossan._version import __version__
 from lossan.compare import Run, run_of
+from lossan.detectors import make
 from lossan.experiment import _page
 from lossan.experiment._options import ExperimentOptions
 from lossan.experiment._retrain import summarize
@@ -45,6 +46,7 @@ def run_experiment(options: ExperimentOptions) -> ExperimentSummary:
     The paper, section 3: data sets A, A', A'' and B, Table 1, Figures 4 to 6.
     """
     _page.check()
+    make(options.detector, {})
     find_adapter(options.adapter)
     store = Store(options.output)
     samples = prepare(options, store)

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 BLUE, RED, GREEN, GREY = "#2c6fad", "#c0392b", "#2e7d4f", "#777777"
+_METADATA = ("Date", "Creator", "Format", "Type")  # left out
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +97,7 @@ def _finish(figure: Any, axes: Any, x: str, y: str, alt: str, *, whole_x: bool) 
     out = BytesIO()
     # the same figure gives the same bytes: no date, no random ids
     with rc_context({"svg.hashsalt": "lossan", "svg.fonttype": "none"}):
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(out, format="svg", metadata=dict.fromkeys(_METADATA))
     text = out.getvalue().decode()
     svg = text[text.index("<svg") :]
     label = Markup('<svg role="img" aria-label="{}"').format(alt)

@@ -1,0 +1,184 @@
+"""``lossan experiment``: the paper's two experiments on real digits, resumed and not."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lossan.cli import run
+
+pytest.importorskip("torch")
+pytest.importorskip("jinja2")
+
+
+@pytest.fixture(scope="module")
+def grouped(digits, tmp_path_factory):
+    """Return the digits' table with two images a patient."""
+    path = tmp_path_factory.mktemp("grouped") / "labels.csv"
+    with (digits / "labels.csv").open() as source, path.open("w", newline="") as target:
+        rows = list(csv.DictReader(source))
+        writer = csv.writer(target)
+        writer.writerow(["sample_id", "path", "label", "group"])
+        for i, row in enumerate(rows):
+            writer.writerow([row["sample_id"], row["path"], row["label"], f"patient {i // 2}"])
+    return path
+
+
+def arguments(table, digits, folder, *more):
+    network = ["--adapter", "torch", "--model", "factories:small", "--weights", "none"]
+    size = ["--image-size", "24", "--epochs", "4", "--lr", "0.01", "--workers", "0"]
+    rest = ["--seeds", "2", "--retrain-epochs", "3", "--test-share", "0.2", "--rate", "0.1"]
+    given = ["experiment", str(table), "--images", str(digits), "-o", str(folder)]
+    return [*given, *network, *size, *rest, *more]
+
+
+@pytest.fixture(scope="module")
+def done(grouped, digits, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("experiment") / "out"
+    more = ["--rates", "0,0.3", "--sweep-epochs", "6"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).parent))
+        assert run(arguments(grouped, digits, folder, *more)) == 0
+    return folder
+
+
+def rows_of(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_tables_are_the_papers(done):
+    summary = json.loads((done / "summary.json").read_text())
+    a, noisy = rows_of(done / "a.csv"), rows_of(done / "seed-0" / "noisy.csv")
+    b, refined = rows_of(done / "b.csv"), rows_of(done / "seed-0" / "refined.csv")
+    assert {r["group"] for r in a}.isdisjoint({r["group"] for r in b})
+    assert len(a) == summary["n_train"]
+    assert len(b) == summary["n_test"]
+    for name, rows in (("A", a), ("A'", noisy), ("A''", refined)):
+        truth = {r["sample_id"]: r["label"] for r in a}
+        for label, counts in summary["table1"][name].items():
+            mine = [r for r in rows if r["label"] == label]
+            wrong = sum(truth[r["sample_id"]] != label for r in mine)
+            assert counts == {"right": len(mine) - wrong, "wrong": wrong}
+    found = summary["experiment1"]["per_seed"][0]
+    left = sum(c["wrong"] for c in summary["table1"]["A''"].values())
+    assert left == found["fn"]
+    assert sum(c["wrong"] for c in summary["table1"]["A'"].values()) == found["fn"] + found["tp"]
+
+
+def test_the_refined_labels_are_the_oracles(done):
+    flagged = {
+        r["sample_id"]
+        for r in rows_of(done / "seed-0" / "findings" / "findings.csv")
+        if r["flagged"].lower() == "true"
+    }
+    assert flagged
+    given = {r["sample_id"]: r["label"] for r in rows_of(done / "seed-0" / "noisy.csv")}
+    for row in rows_of(done / "seed-0" / "refined.csv"):
+        name = row["sample_id"]
+        assert row["label"] == (row["true_label"] if name in flagged else given[name])
+
+
+def test_the_figures_agree_with_what_they_are_of(done):
+    summary = json.loads((done / "summary.json").read_text())
+    two = summary["experiment2"]
+    for name in ("clean", "noisy", "refined"):
+        best = []
+        for seed in (0, 1):
+            file = done / f"seed-{seed}" / f"retrain-{name}.parquet.history.json"
+            epochs = json.loads(file.read_text())["epochs"]
+            best.append(max(e["test_accuracy"] for e in epochs))
+        assert two[name]["per_seed"] == best
+        assert two[name]["mean"] == pytest.approx(sum(best) / 2)
+        assert two[name]["low"] <= two[name]["high"]
+    assert {t["rate"] for t in summary["trials"]} == {0.0, 0.1, 0.3}
+    assert {t["n_epochs"] for t in summary["trials"] if t["rate"] == 0.1} == {2, 3, 4, 5, 6}
+    budget = summary["budget"]
+    assert budget["reviewed"][-1] == budget["detector"][-1] == 1
+    assert all(x <= y for x, y in zip(budget["detector"], budget["ideal"], strict=True))
+
+
+def test_the_page_stands_alone(done):
+    page = (done / "report.html").read_text()
+    assert page.count("<svg") == 4
+    assert "Table 1" in page
+    for outside in ('src="http', 'href="http', "@import", "<script"):
+        assert outside not in page
+
+
+def test_a_second_run_repeats_nothing(done, grouped, digits, capsys):
+    times = {p: p.stat().st_mtime_ns for p in done.rglob("*.parquet") if "findings" not in p.parts}
+    before = json.loads((done / "summary.json").read_text())
+    more = ["--rates", "0,0.3", "--sweep-epochs", "6"]
+    assert run(arguments(grouped, digits, done, *more)) == 0
+    assert "training on" not in capsys.readouterr().err
+    assert times == {p: p.stat().st_mtime_ns for p in times}
+    after = json.loads((done / "summary.json").read_text())
+    assert {**before, "created": ""} == {**after, "created": ""}
+
+
+def test_other_options_are_refused(done, grouped, digits, capsys):
+    assert run(arguments(grouped, digits, done, "--rate", "0.2")) == 2
+    assert "rate was 0.1, now 0.2" in capsys.readouterr().err
+
+
+def test_killed_and_called_again_it_ends_as_if_nothing_had_happened(grouped, digits, tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    command = [sys.executable, "-m", "lossan"]
+    environment = dict(os.environ)
+    once = [*command, *arguments(grouped, digits, whole)]
+    subprocess.run(once, check=True, capture_output=True, env=environment)
+    again = [*command, *arguments(grouped, digits, broken)]
+    for stop in ("epoch 2/", "retrain-noisy"):
+        with subprocess.Popen(again, stderr=subprocess.PIPE, text=True, env=environment) as child:
+            while stop not in (child.stderr.readline() or stop):
+                pass
+            time.sleep(0.05)
+            child.kill()
+            child.stderr.read()
+    subprocess.run(again, check=True, capture_output=True, env=environment)
+    first, second = (json.loads((f / "summary.json").read_text()) for f in (whole, broken))
+    assert {**first, "created": ""} == {**second, "created": ""}
+
+
+def test_options_from_a_file_yield_to_the_command_line(grouped, digits, tmp_path, capsys):
+    file = tmp_path / "options.toml"
+    file.write_text('rate = 0.1\nseeds = 5\nretrain-epochs = 0\n"image-size" = 24\nmodel = "x"\n')
+    folder = tmp_path / "out"
+    own = ["experiment", str(grouped), "--images", str(digits), "-o", str(folder), "--seeds", "1"]
+    network = ["--model", "factories:small", "--weights", "none", "--epochs", "2", "--lr", "0.01"]
+    more = ["--workers", "0", "--json", "--adapter", "torch", "--config", str(file)]
+    assert run([*own, *network, *more]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["experiment2"] is None
+    assert len(summary["experiment1"]["per_seed"]) == 1
+    assert summary["options"]["rate"] == 0.1
+    file.write_text("ratte = 0.1\n")
+    assert run([*own, *network, *more]) == 2
+    assert "'ratte'" in (said := capsys.readouterr().err)
+    assert "Did you mean 'rate'" in said
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--noise", "given"], "has no true_label"),
+        (["--rates", "a"], "numbers with commas between"),
+        (["--test-share", "1.5"], "test_share is 1.5"),
+        (["--detector", "nothing"], "no detector 'nothing'"),
+        (["--early-epochs", "4"], "early_epochs is 4"),
+    ],
+)
+def test_bad_options_are_told_before_anything_is_trained(
+    more, message, grouped, digits, tmp_path, capsys
+):
+    assert run(arguments(grouped, digits, tmp_path / "out", *more)) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error:") or "\nerror:" in said
+    assert message in said
+    assert "training on" not in said
