@@ -28,6 +28,7 @@ from lossan.results import (
     NoiseRate,
     Summary,
 )
+from lossan.signals import complete
 from lossan.suggest import suggest_labels
 from lossan.typical import typical_rows
 
@@ -187,6 +188,7 @@ def analyze(
 def _detect(
     detector: Detector, log: LossLog, features: Features, config: AnalyzeConfig
 ) -> Detection:
+    log = complete(log, detector.needs)
     lacking = [c for c in detector.needs if getattr(log, c) is None]
     if lacking:
         raise DetectorError(

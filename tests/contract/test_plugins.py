@@ -61,33 +61,33 @@ def listed(folder):
 
 
 def test_example_plugin_is_listed(example):
-    row = listed(example)["last_loss"]
-    assert row["distribution"] == "lossan-last-loss"
+    row = listed(example)["peak_loss"]
+    assert row["distribution"] == "lossan-peak-loss"
     assert row["problem"] is None
     assert row["parameters"] == {"deviations": 2.0}
 
 
 def test_without_the_example_it_is_not_listed(tmp_path):
-    assert "last_loss" not in listed(tmp_path)
+    assert "peak_loss" not in listed(tmp_path)
 
 
 def test_example_plugin_analyses(example, tmp_path):
     write_log(planted_log(), tmp_path / "log.parquet")
     done = lossan(
         example,
-        *("analyze", tmp_path / "log.parquet", "-d", "last_loss", "--json"),
+        *("analyze", tmp_path / "log.parquet", "-d", "peak_loss", "--json"),
         *("--set", "deviations=3"),
     )
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
-    assert summary["detector"]["name"] == "last_loss"
+    assert summary["detector"]["name"] == "peak_loss"
     assert summary["detector"]["parameters"]["deviations"] == 3.0
     assert summary["evaluation"]["auroc"] > 0.9
 
 
 def test_example_plugin_keeps_the_contract(example, monkeypatch):
     monkeypatch.syspath_prepend(example)
-    check_detector(find("last_loss"))
+    check_detector(find("peak_loss"))
 
 
 def test_example_plugin_is_installable(tmp_path):
@@ -100,7 +100,7 @@ def test_example_plugin_is_installable(tmp_path):
         ],
         check=True,
     )
-    assert listed(tmp_path / "site")["last_loss"]["distribution"] == "lossan-last-loss"
+    assert listed(tmp_path / "site")["peak_loss"]["distribution"] == "lossan-peak-loss"
 
 
 def test_a_plugin_that_fails_to_import_is_named_and_the_others_go_on(example, tmp_path):
@@ -113,12 +113,12 @@ def test_a_plugin_that_fails_to_import_is_named_and_the_others_go_on(example, tm
     rows = listed(example)
     assert rows["broken"]["problem"] == "it fails to import: RuntimeError: no licence"
     assert rows["broken"]["distribution"] == "lossan-broken"
-    assert rows["last_loss"]["problem"] is None
+    assert rows["peak_loss"]["problem"] is None
     assert rows["kmeans"]["problem"] is None
     text = lossan(example, "detectors").stdout
     assert "broken of lossan-broken is broken" in text
     write_log(planted_log(), tmp_path / "log.parquet")
-    assert lossan(example, "analyze", tmp_path / "log.parquet", "-d", "last_loss").returncode == 0
+    assert lossan(example, "analyze", tmp_path / "log.parquet", "-d", "peak_loss").returncode == 0
     refused = lossan(example, "analyze", tmp_path / "log.parquet", "-d", "broken")
     assert refused.returncode == 2
     assert refused.stderr.startswith("error:")

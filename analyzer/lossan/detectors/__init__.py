@@ -6,11 +6,44 @@ from inspect import isabstract
 from typing import Any
 
 from lossan.config import Config
+from lossan.detectors._aum import Aum
+from lossan.detectors._auto import Auto
 from lossan.detectors._base import Context, Detection, Detector
+from lossan.detectors._confident import Confident
+from lossan.detectors._ctrl import Ctrl
+from lossan.detectors._data_maps import DataMaps
+from lossan.detectors._el2n import El2n
+from lossan.detectors._forgetting import Forgetting
 from lossan.detectors._kmeans import KMeansDetector
+from lossan.detectors._last_loss import LastLoss
+from lossan.detectors._loss_ema import LossEma
+from lossan.detectors._mean_loss import MeanLoss
+from lossan.detectors._mixtures import Bmm, Gmm, SmallLoss
+from lossan.detectors._o2u import O2u
+from lossan.detectors._remind import Remind
+from lossan.detectors._wrong_events import WrongEvents
 from lossan.errors import DetectorError, hint
 
-BUILT_IN: dict[str, type[Detector]] = {d.name: d for d in (KMeansDetector,)}
+_BUILT_IN: tuple[type[Detector], ...] = (
+    Auto,
+    KMeansDetector,
+    MeanLoss,
+    LastLoss,
+    SmallLoss,
+    Gmm,
+    Bmm,
+    Ctrl,
+    Aum,
+    DataMaps,
+    Forgetting,
+    WrongEvents,
+    El2n,
+    O2u,
+    Remind,
+    LossEma,
+    Confident,
+)
+BUILT_IN: dict[str, type[Detector]] = {d.name: d for d in _BUILT_IN}
 GROUP = "lossan.detectors"
 
 __all__ = ["BUILT_IN", "Context", "Detection", "Detector", "Found", "find", "installed", "make"]

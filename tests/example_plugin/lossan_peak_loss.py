@@ -1,4 +1,4 @@
-"""A detector in a distribution of its own: whose loss is still high at the end."""
+"""A detector in a distribution of its own: whose loss was ever very high."""
 
 from typing import ClassVar, final
 
@@ -12,7 +12,7 @@ from lossan.losslog import LossLog
 
 
 @final
-class LastLossParameters(Config):
+class PeakLossParameters(Config):
     """Parameters of the detector.
 
     Parameters
@@ -25,13 +25,13 @@ class LastLossParameters(Config):
 
 
 @final
-class LastLossDetector(Detector):
-    """Rank by the last observed loss; flag what lies far above the mean of all."""
+class PeakLossDetector(Detector):
+    """Rank by the highest observed loss; flag what lies far above the mean of all."""
 
-    name: ClassVar[str] = "last_loss"
-    summary: ClassVar[str] = "the last observed loss, cut some deviations above the mean"
+    name: ClassVar[str] = "peak_loss"
+    summary: ClassVar[str] = "the highest observed loss, cut some deviations above the mean"
     reference: ClassVar[str] = "an example"
-    Parameters: ClassVar[type[Config]] = LastLossParameters
+    Parameters: ClassVar[type[Config]] = PeakLossParameters
 
     def detect(self, log: LossLog, context: Context) -> Detection:
         """Score the samples that have features.
@@ -41,13 +41,12 @@ class LastLossDetector(Detector):
         DetectorError
             When fewer than two can be scored or all are equal.
         """
-        assert isinstance(self.parameters, LastLossParameters)
-        seen = ~np.isnan(log.loss)
-        last = log.n_epochs - 1 - seen[:, ::-1].argmax(axis=1)
-        score = log.loss[np.arange(log.n_samples), last].astype(np.float64)
+        assert isinstance(self.parameters, PeakLossParameters)
+        observed = np.where(np.isnan(log.loss), -np.inf, log.loss)
+        score = observed.max(axis=1).astype(np.float64)
         score[~context.features.scorable] = np.nan
         scored = score[~np.isnan(score)]
         if len(scored) < 2 or np.ptp(scored) == 0:
-            raise DetectorError("last_loss needs two samples or more whose last losses differ.")
+            raise DetectorError("peak_loss needs two samples or more whose highest losses differ.")
         cut = scored.mean() + self.parameters.deviations * scored.std()
         return Detection(score=score, flagged=score > cut)

@@ -1,0 +1,99 @@
+"""What methods read of a log: the channels it has, or what follows from the loss alone."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from lossan.losslog import Coded, LossLog
+
+Matrix = NDArray[np.float64]
+_TINY = 1e-12
+
+
+def n_classes(log: LossLog) -> int | None:
+    """Return how many classes the log knows of, None where it has no labels."""
+    if log.coded_label is None:
+        return None
+    stated = log.metadata.get("classes")
+    seen = log.coded_label.values
+    if log.predicted is not None and log.predicted.values.type == seen.type:
+        seen = pc.unique(pa.concat_arrays([seen, log.predicted.values]))
+    return max(len(seen), len(stated) if isinstance(stated, list) else 0)
+
+
+def losses(log: LossLog) -> Matrix:
+    """Return the losses, shape (n_samples, n_epochs), in nats."""
+    return log.loss.astype(np.float64)
+
+
+def label_probs(log: LossLog) -> Matrix:
+    """Return the given label's probability: as logged, or exp(-loss) of cross-entropy."""
+    if log.label_prob is not None:
+        return log.label_prob.astype(np.float64)
+    return np.exp(-np.maximum(losses(log), 0))
+
+
+def margins(log: LossLog) -> Matrix:
+    """Return the given label's logit minus the largest other one, as logged or `complete`."""
+    assert log.margin is not None  # noqa: S101  (needs says so)
+    return log.margin.astype(np.float64)
+
+
+def mistakes(log: LossLog) -> Matrix:
+    """Return 1 where the most probable class was not the given label, 0 where it was, else NaN."""
+    assert log.coded_label is not None  # noqa: S101  (needs says so)
+    assert log.predicted is not None  # noqa: S101
+    given = pc.index_in(log.coded_label.values, value_set=log.predicted.values)
+    place = np.append(pc.fill_null(given, -2).to_numpy(zero_copy_only=False), -1)
+    wrong = (log.predicted.codes != place[log.coded_label.codes][:, None]).astype(np.float64)
+    wrong[(log.predicted.codes < 0) | (log.coded_label.codes < 0)[:, None]] = np.nan
+    return wrong
+
+
+def complete(log: LossLog, needs: tuple[str, ...]) -> LossLog:
+    """Add the needed channels that follow from the loss of a two-class problem.
+
+    With p = exp(-loss) the given label's probability, the margin is log p - log (1 - p), and the
+    other class is predicted where it is negative.
+
+    Parameters
+    ----------
+    log : LossLog
+    needs : tuple of str
+        Channels a method needs; those that do not follow are left out.
+    """
+    coded = log.coded_label
+    lacking = [channel for channel in needs if getattr(log, channel) is None]
+    if not lacking or coded is None or len(coded.values) != 2 or n_classes(log) != 2:
+        return log
+    loss = np.maximum(log.loss, _TINY)
+    prob = np.exp(-loss)
+    found: dict[str, Any] = {
+        "label_prob": prob,
+        "margin": -loss - np.log(-np.expm1(-loss)),
+        "predicted_prob": np.maximum(prob, 1 - prob),
+    }
+    known = ~np.isnan(log.loss) & (coded.codes >= 0)[:, None]
+    codes = np.where(found["margin"] < 0, 1 - coded.codes[:, None], coded.codes[:, None])
+    found["predicted"] = Coded(np.where(known, codes, -1).astype(np.int32), coded.values)
+    return replace(log, **{c: found[c] for c in lacking if c in found})
+
+
+def mean_observed(values: Matrix) -> NDArray[np.float64]:
+    """Return the mean over the observed epochs, shape (n_samples,); NaN without one."""
+    seen = ~np.isnan(values)
+    count = seen.sum(axis=1)
+    total = np.where(seen, values, 0.0).sum(axis=1)
+    return np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
+
+
+def filled(values: Matrix) -> Matrix:
+    """Return the values with each unobserved one replaced by the sample's mean."""
+    gaps = np.isnan(values)
+    if not gaps.any():
+        return values
+    return np.where(gaps, mean_observed(values)[:, None], values)

@@ -1,0 +1,83 @@
+"""The automatic detector on logs of known truth: clean, few, many, binary, overfitted."""
+
+import numpy as np
+import pytest
+
+import lossan
+from lossan.build import build_log
+from lossan.detectors import BUILT_IN
+
+
+def trained(n, classes, rate, seed, *, epochs=8, memorise=0.0, channels=True):
+    """Return a log of an idealised training: margins grow, wrong labels' turned, some memorised."""
+    rng = np.random.default_rng(seed)
+    wrong = rng.random(n) < rate
+    strength = rng.normal(2.0, 1.2, n)  # one in twenty is so hard that it is contradicted
+    growth = np.linspace(0.3, 1.0, epochs)
+    margin = np.where(wrong, -1, 1)[:, None] * strength[:, None] * growth
+    margin = margin + memorise * wrong[:, None] * np.linspace(0, 6, epochs)
+    margin = margin + rng.normal(0, 0.4, margin.shape)
+    loss = np.log1p((classes - 1) ** 0.3 * np.exp(-margin))
+    fields = {"label": rng.integers(0, classes, n), "margin": margin if channels else None}
+    return build_log(loss, **{k: v for k, v in fields.items() if v is not None}), wrong
+
+
+def outcome(log, **options):
+    result = lossan.analyze(log, detector="auto", **options)
+    n = log.n_samples
+    flagged, probability = np.empty(n, bool), np.empty(n)
+    flagged[result.rows] = result.table["flagged"].to_numpy()
+    probability[result.rows] = result.table["probability"].to_numpy()
+    return flagged, probability, result.summary.noise_rate
+
+
+@pytest.mark.parametrize("n", [400, 2000, 20000])
+@pytest.mark.parametrize("channels", [True, False])
+def test_a_clean_log_is_called_clean(n, channels):
+    shares = []
+    for seed in range(8 if n < 20000 else 2):
+        log, _ = trained(n, 5, 0.0, seed, channels=channels)
+        flagged, _, rate = outcome(log)
+        assert rate.low == 0 or flagged.any()
+        shares.append(flagged.mean())
+    assert np.mean(shares) <= 0.005
+
+
+@pytest.mark.parametrize("rate", [0.06, 0.2, 0.4])
+@pytest.mark.parametrize("classes", [2, 10])
+@pytest.mark.parametrize("channels", [True, False])
+def test_wrong_labels_are_flagged_near_the_best_cut(rate, classes, channels):
+    log, wrong = trained(6000, classes, rate, 1, channels=channels)
+    flagged, probability, found = outcome(log)
+    order = np.argsort(-probability, kind="stable")
+    hits = np.cumsum(wrong[order])
+    best = (2 * hits / (np.arange(1, len(wrong) + 1) + wrong.sum())).max()
+    f1 = 2 * (flagged & wrong).sum() / (flagged.sum() + wrong.sum())
+    assert f1 > 0.9 * best
+    assert found.low <= wrong.mean() <= found.high
+
+
+def test_thousands_of_classes_change_nothing():
+    few, _ = trained(6000, 10, 0.1, 3)
+    many = build_log(
+        np.asarray(few.loss), label=np.arange(6000) % 3000, margin=np.asarray(few.margin)
+    )
+    assert (outcome(few)[0] == outcome(many)[0]).all()
+
+
+def test_memorised_epochs_count_little():
+    """Wrong labels are learnt by the end: the mean over all epochs of the margin says less."""
+    log, wrong = trained(6000, 10, 0.1, 4, epochs=30, memorise=1.0)
+    score = np.empty(log.n_samples)
+    areas = {}
+    for name in ("auto", "aum", "last_loss"):
+        result = lossan.analyze(log, detector=name)
+        score[result.rows] = result.table["score"].to_numpy()
+        ranks = score.argsort().argsort()
+        areas[name] = (ranks[wrong].mean() - (wrong.sum() - 1) / 2) / (~wrong).sum()
+    assert areas["auto"] > areas["aum"] > areas["last_loss"]
+
+
+def test_it_is_listed_first_with_what_it_is():
+    assert next(iter(BUILT_IN)) == "auto"
+    assert not BUILT_IN["auto"].needs
