@@ -97,9 +97,10 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--fundus", type=Path)
     parser.add_argument("--only", nargs="+")
+    parser.add_argument("--seeds", type=int, default=1)
     options = parser.parse_args()
     warnings.simplefilter("error")
-    for task in chosen(options.only):
+    for task in chosen(options.only, options.seeds):
         if facts_path(task, options.cache).exists():
             continue
         if task.source == "fundus" and options.fundus is None:

@@ -93,8 +93,9 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--fundus", type=Path)
     parser.add_argument("--only", nargs="+")
+    parser.add_argument("--seeds", type=int, default=1)
     options = parser.parse_args()
-    for task in chosen(options.only):
+    for task in chosen(options.only, options.seeds):
         if Work(task, options.cache).facts_path.exists():
             run(task, options.cache, options.fundus)
         else:

@@ -1,6 +1,6 @@
 """The work of the benchmark: which images, which wrong labels, which training."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 CONFUSED = (
     ("t-shirt", "shirt", 0.3),
@@ -95,10 +95,12 @@ TASKS = (
 QUICK = ("digits10-flip6",)
 
 
-def chosen(only: list[str] | None) -> list[Task]:
-    """Return the tasks by name, all by default."""
+def chosen(only: list[str] | None, seeds: int = 1) -> list[Task]:
+    """Return the tasks by name, all by default, each with so many seeds."""
     known = {task.name: task for task in TASKS}
     unknown = sorted(set(only or ()) - set(known))
     if unknown:
         raise SystemExit(f"no task {', '.join(unknown)}; there are {', '.join(known)}")
-    return [known[name] for name in only] if only else list(TASKS)
+    tasks = [known[name] for name in only] if only else list(TASKS)
+    more = [replace(t, name=f"{t.name}-seed{s}", seed=s) for t in tasks for s in range(1, seeds)]
+    return tasks + more
