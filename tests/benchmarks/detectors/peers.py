@@ -21,6 +21,7 @@ from log_peers import (
     mean_loss_mixture,
     mean_margin,
 )
+from make_logs import is_made
 from tasks import Task, chosen
 from trained_peers import area_under_margin, cleanlab
 from work import Found, Work
@@ -96,7 +97,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     options = parser.parse_args()
     for task in chosen(options.only, options.seeds):
-        if Work(task, options.cache).facts_path.exists():
+        if is_made(task, options.cache):
             run(task, options.cache, options.fundus)
         else:
             print(f"{task.name}: left out, its log is not made")

@@ -62,9 +62,9 @@ def fetch(sources: set[str], cache: Path, fundus: Path | None) -> None:
 def prepare_one(task: Task, cache: Path, fundus: Path | None) -> None:
     """Make a task's logs and its peers' results where they are missing."""
     import peers
-    from make_logs import facts_path, make
+    from make_logs import is_made, make
 
-    if not facts_path(task, cache).exists():
+    if not is_made(task, cache):
         make(task, cache, fundus)
     peers.run(task, cache, fundus)
 

@@ -62,35 +62,45 @@ class Task:
 
 _FASHION = {"source": "fashion", "n": 12_000}
 _COATS = {"source": "fashion", "only": ("pullover", "coat")}
-_OVERFIT = {"network": "mlp", "dropout": 0.0, "epochs": 40}
+_CLEAN = {"noise": "none", "rate": 0.0}
+_DIGITS = {"source": "digits", "network": "mlp", "dropout": 0.0, "batch": 32}
+_FUNDUS = {"source": "fundus", "network": "mlp", "batch": 32, "learning_rate": 1e-4}
+_LONG = {"network": "mlp", "dropout": 0.0, "epochs": 40}
 
 TASKS = (
-    Task(name="digits10-flip6", source="digits", network="mlp", dropout=0.0, batch=32),
+    Task(name="digits10-flip6", **_DIGITS),
+    Task(name="digits10-clean", **_DIGITS, **_CLEAN),
     Task(name="fashion10-flip6", **_FASHION),
-    Task(name="fashion2-flip6", **_COATS, n=8_000),
-    Task(name="fashion10-confused20", **_FASHION, noise="confused", rate=0.2),
-    Task(name="fashion10-flip40", **_FASHION, rate=0.4),
-    Task(name="fashion10-flip10-overfit", **_FASHION, rate=0.1, **_OVERFIT),
-    Task(name="fashion10-clean", **_FASHION, noise="none", rate=0.0),
-    Task(name="fundus2-flip6", source="fundus", network="mlp", dropout=0.25, batch=32),
-    Task(name="fashion10-annotator15", **_FASHION, noise="annotator", rate=0.15),
-    Task(name="fashion2-flip20-overfit", **_COATS, n=8_000, rate=0.2, **_OVERFIT),
-    Task(name="fashion2-small", **_COATS, n=600, batch=32),
-    Task(name="fashion10-imbalanced10", source="fashion", n=2_000, fewest=50, rate=0.1),
     Task(name="fashion10-flip6-short", **_FASHION, epochs=4),
-    Task(name="mnist10-clean", source="mnist", n=12_000, noise="none", rate=0.0),
-    Task(name="fashion2-clean", **_COATS, n=8_000, noise="none", rate=0.0),
-    Task(name="mnist10-flip20", source="mnist", n=12_000, rate=0.2, epochs=12),
+    Task(name="fashion10-flip40", **_FASHION, rate=0.4),
+    Task(name="fashion10-flip10-long", **_FASHION, rate=0.1, **_LONG),
     Task(
-        name="digits10-clean",
-        source="digits",
-        network="mlp",
-        dropout=0.0,
-        batch=32,
-        noise="none",
-        rate=0.0,
+        name="fashion10-flip10-overfit",
+        **{**_FASHION, **_LONG, "n": 6_000, "epochs": 60},
+        rate=0.1,
+        learning_rate=2e-3,
     ),
-    Task(name="fundus2-clean", source="fundus", network="mlp", batch=32, noise="none", rate=0.0),
+    Task(name="fashion10-confused20", **_FASHION, noise="confused", rate=0.2),
+    Task(name="fashion10-annotator15", **_FASHION, noise="annotator", rate=0.15),
+    Task(name="fashion10-imbalanced10", source="fashion", n=2_000, fewest=50, rate=0.1),
+    Task(name="fashion10-clean", **_FASHION, **_CLEAN),
+    Task(name="fashion2-flip6", **_COATS, n=8_000),
+    Task(name="fashion2-small", **_COATS, n=600, batch=32),
+    Task(name="fashion2-flip20-long", **_COATS, n=8_000, rate=0.2, **_LONG),
+    Task(
+        name="fashion2-flip20-overfit",
+        **{**_COATS, **_LONG, "network": "cnn"},
+        n=3_000,
+        rate=0.2,
+        learning_rate=2e-3,
+        batch=32,
+    ),
+    Task(name="fashion2-clean", **_COATS, n=8_000, **_CLEAN),
+    Task(name="mnist10-flip20", source="mnist", n=12_000, rate=0.2, epochs=12),
+    Task(name="mnist10-clean", source="mnist", n=12_000, **_CLEAN),
+    Task(name="fundus2-flip6", **_FUNDUS),
+    Task(name="fundus2-flip6-overfit", **{**_FUNDUS, "learning_rate": 1e-3}),
+    Task(name="fundus2-clean", **_FUNDUS, **_CLEAN),
 )
 QUICK = ("digits10-flip6",)
 
