@@ -32,7 +32,7 @@ def prepare(
     rows = _shrinking(images, order, task) if task.fewest else order[: task.n]
     taken = images.take(rows)
     if task.noise != "annotator":
-        return taken, _made_wrong(task, taken)
+        return taken, made_wrong(task, taken)
     others = np.setdiff1d(order, rows, assume_unique=True)[:TEACHING]
     return taken, _annotated(task, taken, images.take(others))
 
@@ -48,7 +48,8 @@ def _shrinking(images: Images, order: NDArray[np.int64], task: Task) -> NDArray[
     return order[chosen]
 
 
-def _made_wrong(task: Task, images: Images) -> NDArray[np.int64]:
+def made_wrong(task: Task, images: Images) -> NDArray[np.int64]:
+    """Return labels that are wrong whatever the image looks like."""
     truth = images.truth
     if task.noise == "none":
         return truth.copy()
