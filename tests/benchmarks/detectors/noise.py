@@ -1,0 +1,80 @@
+"""Wrong labels: how a task's given labels are made from the true ones."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from images import Images, load
+from numpy.typing import NDArray
+from tasks import CONFUSED, Task
+from training import predict, train
+
+from lossan.corrupt import corrupt_labels
+
+TEACHING = 600
+"""Images the annotator learnt from."""
+
+
+def prepare(
+    task: Task, cache: Path, fundus: Path | None = None
+) -> tuple[Images, NDArray[np.int64]]:
+    """Return a task's images, in an order that says nothing, and their given labels."""
+    images = load(task.source, cache, fundus)
+    rng = np.random.default_rng(task.seed)
+    order = rng.permutation(len(images.truth))
+    if task.only:
+        wanted = [images.classes.index(name) for name in task.only]
+        order = order[np.isin(images.truth[order], wanted)]
+        codes = np.full(len(images.classes), -1)
+        codes[wanted] = range(len(wanted))
+        images = replace(images, truth=codes[images.truth], classes=task.only)
+    rows = _shrinking(images, order, task) if task.fewest else order[: task.n]
+    taken = images.take(rows)
+    if task.noise != "annotator":
+        return taken, made_wrong(task, taken)
+    others = np.setdiff1d(order, rows, assume_unique=True)[:TEACHING]
+    return taken, _annotated(task, taken, images.take(others))
+
+
+def _shrinking(images: Images, order: NDArray[np.int64], task: Task) -> NDArray[np.int64]:
+    """Return rows of which each class has fewer than the one before."""
+    assert task.n is not None
+    assert task.fewest is not None
+    counts = np.geomspace(task.n, task.fewest, len(images.classes)).round().astype(int)
+    chosen = np.zeros(len(order), bool)
+    for code, count in enumerate(counts):
+        chosen[np.flatnonzero(images.truth[order] == code)[:count]] = True
+    return order[chosen]
+
+
+def made_wrong(task: Task, images: Images) -> NDArray[np.int64]:
+    """Return labels that are wrong whatever the image looks like."""
+    truth = images.truth
+    if task.noise == "none":
+        return truth.copy()
+    if task.noise == "uniform":
+        flipped = corrupt_labels(pa.array(truth), rate=task.rate, seed=task.seed)
+        return np.array(flipped, np.int64)
+    given, rng = truth.copy(), np.random.default_rng(task.seed + 1)
+    for origin, target, share in CONFUSED:
+        members = np.flatnonzero(truth == images.classes.index(origin))
+        moved = rng.choice(members, round(share * len(members)), replace=False)
+        given[moved] = images.classes.index(target)
+    return given
+
+
+def _annotated(task: Task, images: Images, teaching: Images) -> NDArray[np.int64]:
+    """Return labels in which some mistakes of a weak annotator stand uncorrected."""
+    n_classes = len(images.classes)
+    weak = replace(task, epochs=20, batch=32)
+    model = train(weak, teaching.inputs, teaching.truth, n_classes, seed=task.seed + 1)
+    says = predict(model, images.inputs).argmax(dim=1).numpy()
+    mistaken = np.flatnonzero(says != images.truth)
+    count = round(task.rate * len(says))
+    if len(mistaken) < count:
+        raise SystemExit(f"{task.name}: the annotator errs {len(mistaken)} times, not {count}")
+    kept = np.random.default_rng(task.seed + 2).choice(mistaken, count, replace=False)
+    given = images.truth.copy()
+    given[kept] = says[kept]
+    return given
