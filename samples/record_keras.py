@@ -1,17 +1,17 @@
-"""Record one's own Keras training and look at its most suspicious labels.
+"""Record one's own Keras training, then look at its most suspicious labels.
 
-Run it from anywhere: ``[KERAS_BACKEND=torch] python samples/record_keras.py``. scikit-learn's
-digits, 6% of the labels wrong, as in samples/digits.
+``python samples/record_keras.py run.parquet && lossan analyze run.parquet``, on PyTorch with
+``KERAS_BACKEND=torch`` before it. scikit-learn's digits, 6% of the labels wrong, as in
+samples/digits.
 """
 
+import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import keras
 import pandas as pd
 from sklearn.datasets import load_digits
 
-import lossan
 from lossan_keras import RecordTraining
 
 table = pd.read_csv(Path(__file__).parent / "digits" / "labels-6-percent-wrong.csv")
@@ -29,12 +29,6 @@ model = keras.Sequential(
 )
 model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
 
-with TemporaryDirectory() as folder:
-    truth = dict(zip(table["sample_id"], table["true_label"], strict=True))
-    recording = RecordTraining(f"{folder}/run.parquet", true_labels=truth)
-    recording.fit(model, images, table["label"], ids=table["sample_id"], epochs=8, verbose=0)
-    result = lossan.analyze(f"{folder}/run.parquet")
-
-print(result.findings.head(10)[["sample_id", "label", "true_label", "f1_mean"]].to_string())
-found = result.summary.evaluation
-print(f"sensitivity {found.sensitivity:.1%}, specificity {found.specificity:.1%}")
+truth = dict(zip(table["sample_id"], table["true_label"], strict=True))
+recording = RecordTraining(sys.argv[1], true_labels=truth)
+recording.fit(model, images, table["label"], ids=table["sample_id"], epochs=8, verbose=0)
