@@ -124,6 +124,32 @@ def test_resuming_after_kill_9_ends_with_the_same_log(adapter, digits, tmp_path)
 
 
 @pytest.mark.parametrize(
+    "change",
+    [
+        lambda rows: [rows[0], rows[1].replace("zero", "one"), *rows[2:]],
+        lambda rows: [rows[0], rows[1].replace("d000", "d999"), *rows[2:]],
+        lambda rows: [rows[0], rows[1].replace("000.png", "001.png"), *rows[2:]],
+        lambda rows: [rows[0], *rows[:0:-1]],
+    ],
+    ids=["label", "id", "path", "order"],
+)
+def test_resuming_with_another_labels_table_is_refused(change, adapter, digits, tmp_path, capsys):
+    rows = (digits / "labels.csv").read_text().splitlines()
+    labels, log = tmp_path / "labels.csv", tmp_path / "run.parquet"
+    labels.write_text("\n".join(rows))
+    more = ["--resume", "--epochs"]
+    assert run(arguments(adapter, digits, log, *more, "2", labels=labels)) == 0
+    before = log.read_bytes()
+    labels.write_text("\n".join(change(rows)))
+    assert run(arguments(adapter, digits, log, *more, "3", labels=labels)) == 2
+    assert "since then changed: labels_table. Resume" in capsys.readouterr().err
+    assert log.read_bytes() == before
+    labels.write_text("\n".join(rows))
+    assert run(arguments(adapter, digits, log, *more, "3", labels=labels)) == 0
+    assert lossan.read_log(log).n_epochs == 3
+
+
+@pytest.mark.parametrize(
     ("more", "words"),
     [
         (["--model", "inception_v4"], "no classifier 'inception_v4'"),

@@ -31,23 +31,25 @@ class TrainPlan:
     skipped: list[str]
 
     def identity(self) -> dict[str, Any]:
-        """Return the options that a resumed training must share; more epochs may follow."""
+        """Return what a resumed training must share: options and samples, the epochs aside."""
         own = {k: v for k, v in self.options.provenance().items() if k != "epochs"}
-        return {**own, "record": self.options.record, "n_samples": len(self.train)}
+        table = self.train.fingerprint
+        return {**own, "record": self.options.record, "labels_table": table}
 
     def check_identity(self, stored: Mapping[str, Any], checkpoint: Path) -> None:
-        """Refuse a checkpoint of a training with other options.
+        """Refuse a checkpoint of a training with other options or another labels table.
 
         Raises
         ------
         OptionError
-            Naming the options that differ.
+            Naming what differs.
         """
         changed = sorted(k for k, v in self.identity().items() if stored.get(k) != v)
         if changed:
             raise OptionError(
-                f"{checkpoint} is of a training with other options ({', '.join(changed)}); resume "
-                "with the same ones, or name another log."
+                f"{checkpoint} is of another training; since then changed: {', '.join(changed)}. "
+                "Resume with the same options and the same labels table, its rows in the same "
+                "order, or name another log."
             )
 
     def recorder_options(self, *, keep_epochs: int) -> dict[str, Any]:

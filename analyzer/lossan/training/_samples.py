@@ -1,5 +1,7 @@
 """The samples of a training: from a labels table or a tree of class folders."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +52,12 @@ class SampleSet:
     def given(self) -> list[Any]:
         """Return the given labels as class names."""
         return [self.classes[code] for code in self.labels.tolist()]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over ids, given labels and paths, in order: chance goes by the row."""
+        rows = json.dumps([self.ids, self.given(), self.paths])
+        return f"sha256:{hashlib.sha256(rows.encode()).hexdigest()}"
 
 
 def read_samples(
