@@ -25,7 +25,8 @@ _UNSEEN = (
     "stands: look at its top and stop when that finds nothing"
 )
 _HINT = 1.0  # nats: what unsqueezed scores, whose pile of wrong labels is flatter, must show
-_APART = 2.0  # the two readings count for no more than this factor either way
+_UNLEARNED = 1.2  # times as many contradicted as found: nothing was learned by heart
+_APART = 1.5  # the cut is moved by no more than this factor
 _SLOPES = np.geomspace(0.5, 1.5, 25)
 _KEPT = 0.999  # of the unsqueezed scores: the highest few would set the scale
 _Z = 1.959963984540054
@@ -40,7 +41,8 @@ class Auto(Detector):
        1 means contradicted as firmly as other samples are confirmed, and -1 confirmed.
     2. Epochs are averaged with weights, the square of: the variance of their losses, which falls
        to nothing once all is memorised, times how well the epoch tells apart what the others call
-       wrong from what they call right (Fisher's criterion).
+       wrong from what they call right (Fisher's criterion). Unless wrong labels are being
+       memorised, later epochs weigh more.
     3. The scores are taken apart into a falling null and an excess (`lossan.excess`), squeezed in
        three ways; their mean gives probabilities. Nothing is flagged unless null and excess pass
        a likelihood-ratio test at the 5% level against the best falling log-concave density alone,
@@ -102,7 +104,9 @@ class Auto(Detector):
         score = _average(against, np.tanh, weights)
         check_apart(self.name, score)
         probability = fit_excess(score, least=_LEAST).probability
-        return np.asarray((weights * _fisher(against, probability)) ** 2, np.float64)
+        weights = np.asarray((weights * _fisher(against, probability)) ** 2, np.float64)
+        found = fit_excess(_average(against, np.tanh, weights), least=_LEAST).probability > 0.5
+        return weights * _later(against, float(found.mean()))
 
 
 # Matrices are float32 and taken epoch by epoch: in float64 at once they would cost more memory
@@ -180,6 +184,19 @@ def _fisher(against: Matrix, wrong: Vector) -> Vector:
         low, of_low = _moments(squeezed, 1 - share)
         merit[epoch] = max(high - low, 0.0) / max((of_high + of_low) / 2, 1e-12)
     return merit if wrong.sum() >= 1 and merit.sum() > 0 else np.ones(len(merit))
+
+
+def _later(against: Matrix, found: float) -> Vector:
+    """Return how much more later epochs weigh: the more, the less has been memorised.
+
+    While the network still contradicts more labels than stand out as wrong, it has not learned
+    the wrong ones by heart, and each epoch knows more than the one before.
+    """
+    left = next(v for v in against.T[::-1] if not np.isnan(v).all())
+    contradicted = float((left > 0).sum() / (~np.isnan(left)).sum())
+    times = contradicted / max(found, 1 / len(against))
+    power = float(np.clip(4 * np.log(max(times, 1e-9) / _UNLEARNED), 0, 2))
+    return (np.arange(1, against.shape[1] + 1) / against.shape[1]) ** power
 
 
 def _moments(values: Vector, share: Vector) -> tuple[float, float]:
