@@ -15,7 +15,10 @@ Measured = tuple[float, float, float] | None
 
 
 def evaluate(
-    wrong: NDArray[np.bool_], flagged: NDArray[np.bool_], score: NDArray[np.float64] | None
+    wrong: NDArray[np.bool_],
+    flagged: NDArray[np.bool_],
+    score: NDArray[np.float64] | None,
+    probability: NDArray[np.float64] | None = None,
 ) -> Evaluation:
     """Hold flags and scores against the truth.
 
@@ -28,6 +31,8 @@ def evaluate(
     score : ndarray of float64, optional
         Shape (n_samples,); higher = more suspicious, NaN = unscored. Unscored samples count as not
         flagged, and are left out of AUROC and AUPRC.
+    probability : ndarray of float64, optional
+        Shape (n_samples,): that the label is wrong; NaN = not given.
 
     Returns
     -------
@@ -49,7 +54,26 @@ def evaluate(
     for name, value in measured.items():
         if value is not None:
             fields[name], fields[f"{name}_low"], fields[f"{name}_high"] = value
+    if probability is not None:
+        fields["calibration_error"] = calibration_error(wrong, probability)
     return Evaluation(n=len(wrong), tp=tp, fp=fp, fn=fn, tn=tn, **fields)
+
+
+def calibration_error(wrong: NDArray[np.bool_], probability: NDArray[np.float64]) -> float | None:
+    """Return the expected calibration error over ten equally wide bins (Naeini et al. 2015).
+
+    Examples
+    --------
+    >>> calibration_error(np.array([True, False]), np.array([0.75, 0.25]))
+    0.25
+    """
+    known = ~np.isnan(probability)
+    if not known.any():
+        return None
+    sure, hit = probability[known], wrong[known]
+    bins = np.minimum((sure * 10).astype(int), 9)
+    gaps = np.abs(np.bincount(bins, hit, 10) - np.bincount(bins, sure, 10))
+    return float(gaps.sum() / len(sure))
 
 
 def wilson(hits: int, n: int) -> Interval:

@@ -47,8 +47,16 @@ def judge(findings: pa.Table, labels: LabelsTable | None, name: str) -> Judgemen
         raise TableError(f"the truth is known for none of the {len(label)} samples of {name}.")
     wrong, known = found
     flagged = _flags(findings["flagged"], name)
-    score = _scores(findings, name)
-    judged = evaluate(wrong[known], flagged[known], None if score is None else score[known])
+    score = _numbers(findings, "score", name)
+    probability = _numbers(findings, "probability", name)
+    if probability is not None and ((probability < 0) | (probability > 1)).any():
+        raise TableError(f"{name}: probability must lie in 0 to 1 in every row.")
+    judged = evaluate(
+        wrong[known],
+        flagged[known],
+        None if score is None else score[known],
+        None if probability is None else probability[known],
+    )
     return Judgement(judged, int((~known).sum()))
 
 
@@ -76,14 +84,14 @@ def _flags(column: pa.ChunkedArray, name: str) -> NDArray[np.bool_]:
     return flags
 
 
-def _scores(findings: pa.Table, name: str) -> NDArray[np.float64] | None:
-    if "score" not in findings.column_names:
+def _numbers(findings: pa.Table, field: str, name: str) -> NDArray[np.float64] | None:
+    if field not in findings.column_names:
         return None
     try:
-        scores: NDArray[np.float64] = findings["score"].cast(pa.float64()).to_numpy()
+        numbers: NDArray[np.float64] = findings[field].cast(pa.float64()).to_numpy()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise TableError(f"{name}: score must be a number in every row ({error}).") from error
-    return scores
+        raise TableError(f"{name}: {field} must be a number in every row ({error}).") from error
+    return numbers
 
 
 def _own_truth(findings: pa.Table, name: str) -> pa.Array:

@@ -1,5 +1,6 @@
 """From a log to findings: the only orchestrator."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from lossan._version import __version__
 from lossan.config import AnalyzeConfig
-from lossan.detectors import Context, Detection, Detector, make
+from lossan.detectors import Context, Detection, Detector, installed, make
 from lossan.errors import DetectorError, OptionError
 from lossan.evaluate import evaluate
 from lossan.features import FEATURES, Features, compute_features
@@ -28,6 +29,7 @@ from lossan.results import (
     NoiseRate,
     Summary,
 )
+from lossan.several import combine, lay_end_to_end, mean_features
 from lossan.signals import complete
 from lossan.suggest import suggest_labels
 from lossan.typical import typical_rows
@@ -96,7 +98,7 @@ class Result:
 
 
 def analyze(
-    log: LossLog | str | Path,
+    log: LossLog | str | Path | Sequence[LossLog | str | Path],
     *,
     detector: str | Detector = "kmeans",
     early_epochs: int | None = None,
@@ -110,8 +112,9 @@ def analyze(
 
     Parameters
     ----------
-    log : LossLog, str or Path
-        The log, or where it is.
+    log : LossLog, str, Path, or a sequence of them
+        The log, or where it is; several of one data set (seeds, folds, networks) are analysed
+        each by itself, and what they say is averaged (see `lossan.several`).
     detector : str or Detector
         Name of an installed detector, or one of your own.
     early_epochs : int, optional
@@ -156,11 +159,12 @@ def analyze(
             "them to it: Detector(Detector.Parameters(...))."
         )
     chosen = own or make(config.detector, config.settings)
-    if not isinstance(log, LossLog):
-        name = name or str(log)
-        log = read_log(log)
-    features = compute_features(log.loss, early_epochs=config.early_epochs)
-    detection = _detect(chosen, log, features, config)
+    given = list(log) if isinstance(log, Sequence) and not isinstance(log, str) else [log]
+    if name is None:
+        name = ", ".join(str(one) for one in given if not isinstance(one, LossLog)) or None
+    log, features, detection = _together(
+        [one if isinstance(one, LossLog) else read_log(one) for one in given], chosen, config
+    )
     evaluation, wrong = _evaluate(log, detection)
     table, rows = _findings(log, features, detection)
     summary = Summary(
@@ -172,6 +176,7 @@ def analyze(
             n_epochs=log.n_epochs,
             recorded=log.recorded,
             fingerprint=log.fingerprint,
+            n_logs=len(given),
         ),
         detector=DetectorSummary(name=chosen.name, parameters=_parameters(chosen, config, log)),
         n_flagged=int(detection.flagged.sum()),
@@ -185,6 +190,22 @@ def analyze(
     return Result(table, summary, log, rows)
 
 
+def _together(
+    logs: list[LossLog], detector: Detector, config: AnalyzeConfig
+) -> tuple[LossLog, Features, Detection]:
+    """Analyse each log by itself; where there are several, put together what they say."""
+    if not logs:
+        raise OptionError("there is no log to analyse; give at least one.")
+    rows = None
+    if len(logs) > 1:  # contradictions are told before the work begins
+        joined, rows = lay_end_to_end(logs)
+    features = [compute_features(log.loss, early_epochs=config.early_epochs) for log in logs]
+    found = [_detect(detector, *each, config) for each in zip(logs, features, strict=True)]
+    if rows is None:
+        return logs[0], features[0], found[0]
+    return joined, mean_features(features, rows), combine(found, rows)
+
+
 def _detect(
     detector: Detector, log: LossLog, features: Features, config: AnalyzeConfig
 ) -> Detection:
@@ -193,7 +214,8 @@ def _detect(
     if lacking:
         raise DetectorError(
             f"the detector {detector.name} needs {', '.join(lacking)}, which this log does not "
-            f"have; it has: {', '.join(('loss', *log.channels))}."
+            f"have; it has: {', '.join(('loss', *log.channels))}. Detectors that can serve it: "
+            f"{', '.join(_serving(log))}."
         )
     blind = log.without_truth()
     context = Context(features=features, scale=config.scale, seed=config.seed)
@@ -202,6 +224,16 @@ def _detect(
     if log.coded_label is None:
         raise DetectorError("by_class needs labels, which this log does not have.")
     return _by_class(detector, blind, context)
+
+
+def _serving(log: LossLog) -> list[str]:
+    """Return the installed detectors whose needs the log meets."""
+    usable = {name: found.detector for name, found in installed().items() if found.detector}
+    return [
+        name
+        for name, detector in usable.items()
+        if all(getattr(complete(log, detector.needs), c) is not None for c in detector.needs)
+    ]
 
 
 def _by_class(detector: Detector, log: LossLog, context: Context) -> Detection:
@@ -265,7 +297,19 @@ def _evaluate(
     if truth is None:
         return None, None
     wrong, known = truth
-    return evaluate(wrong[known], detection.flagged[known], detection.score[known]), truth
+    return _judged(detection, wrong, known), truth
+
+
+def _judged(
+    detection: Detection, wrong: NDArray[np.bool_], rows: NDArray[np.bool_] | NDArray[np.intp]
+) -> Evaluation:
+    probability = detection.probability
+    return evaluate(
+        wrong[rows],
+        detection.flagged[rows],
+        detection.score[rows],
+        None if probability is None else probability[rows],
+    )
 
 
 def _findings(
@@ -316,7 +360,7 @@ def _per_class(
         if truth is not None:
             wrong, known = truth
             rows = np.flatnonzero(known & (coded.codes == code))
-            evaluation = evaluate(wrong[rows], detection.flagged[rows], detection.score[rows])
+            evaluation = _judged(detection, wrong, rows)
         classes.append(
             ClassSummary(
                 label=label,

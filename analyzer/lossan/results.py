@@ -15,7 +15,8 @@ class Evaluation(_Model):
     """Flags and scores held against the known truth; intervals are of 95%.
 
     Rates have Wilson's interval, F1 that of the Jaccard index mapped to it, AUROC DeLong's on the
-    logit scale and AUPRC the logit interval of Boyd et al. A rate without cases is None.
+    logit scale and AUPRC the logit interval of Boyd et al. A rate without cases is None. The
+    expected calibration error is that of the probabilities, where the detector gives any.
     """
 
     n: int
@@ -41,6 +42,7 @@ class Evaluation(_Model):
     auprc: float | None = None
     auprc_low: float | None = None
     auprc_high: float | None = None
+    calibration_error: float | None = None
 
 
 class LogSummary(_Model):
@@ -51,6 +53,7 @@ class LogSummary(_Model):
     n_epochs: int
     recorded: str | None
     fingerprint: str
+    n_logs: int = 1
 
 
 class DetectorSummary(_Model):

@@ -139,6 +139,22 @@ def flag_share(score: Vector, share: float) -> NDArray[np.bool_]:
     return score >= cut
 
 
+def standardised(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Bring each feature to zero mean and unit variance, in place.
+
+    Parameters
+    ----------
+    values : ndarray of float64
+        Shape (n_features, n).
+    """
+    for k, feature in enumerate(values):
+        # A constant feature has a deviation of rounding errors, not of anything to divide by.
+        spread = feature.std() if np.ptp(feature) > 0 else 1.0
+        values[k] -= feature.mean()
+        values[k] /= spread
+    return values
+
+
 def two_means(
     points: NDArray[np.float64],
     seed: int,
@@ -175,6 +191,7 @@ def two_means(
         model = KMeans(n_init=n_init, random_state=seed, **options).fit(start)
         if large:
             centres = model.cluster_centers_
-            model = KMeans(init=centres, n_init=1, random_state=seed, **options).fit(points)
+            last = KMeans(init=centres, n_init=1, random_state=seed, copy_x=False, **options)
+            model = last.fit(points)
     labels: NDArray[np.int32] = model.labels_
     return labels

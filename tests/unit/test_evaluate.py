@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from scipy.stats import binomtest, norm
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
-from lossan.evaluate import Z, auprc, auroc, evaluate, f1_rate, rate, wilson
+from lossan.evaluate import Z, auprc, auroc, calibration_error, evaluate, f1_rate, rate, wilson
 
 # few distinct values, so that there are ties
 scored = st.integers(2, 60).flatmap(
@@ -225,3 +225,13 @@ def test_intervals_cover_as_often_as_they_say():
     # Boyd's interval leaves out the spread of the right labels: it may be a little off
     assert share[1] > 0.95 - slack - 0.02
     assert share[1] < 0.999
+
+
+def test_calibration_error_by_hand():
+    wrong = np.array([True, False, False, True, True])
+    # bins: 0.1 and 0.15 together, 0.55, 1.0; the last is not given
+    probability = np.array([0.1, 0.15, 0.55, 1.0, np.nan])
+    gaps = abs(1 - 0.25) + abs(0 - 0.55) + abs(1 - 1.0)
+    assert calibration_error(wrong, probability) == pytest.approx(gaps / 4)
+    assert evaluate(wrong, wrong, None, probability).calibration_error == pytest.approx(gaps / 4)
+    assert calibration_error(wrong, np.full(5, np.nan)) is None

@@ -171,6 +171,7 @@ def test_summary():
         "n_epochs": 8,
         "recorded": "train",
         "fingerprint": log.fingerprint,
+        "n_logs": 1,
     }
     assert summary["detector"] == {
         "name": "kmeans",
@@ -196,7 +197,8 @@ def test_the_default_of_early_epochs_is_stated(n_epochs, early):
 
 
 def assert_close(one, other):
-    assert one.model_dump() == pytest.approx(other.model_dump(), rel=1e-12)
+    one, other = (part.model_dump(exclude_none=True) for part in (one, other))
+    assert one == pytest.approx(other, rel=1e-12)
 
 
 def test_evaluation_is_that_of_the_findings():
@@ -314,8 +316,19 @@ def test_a_detector_that_lacks_a_channel_is_refused():
         name = "needy"
         needs: ClassVar = ("margin", "label")
 
-    with pytest.raises(DetectorError, match=r"needy needs margin, which .*; it has: loss, label"):
-        analyze(small_log(label=[0, 1, 0, 1, 0]), detector=Needy())
+    with pytest.raises(
+        DetectorError, match=r"needy needs margin, .* has: loss, label\. .* auto, .*kmeans"
+    ):
+        analyze(small_log(label=[0, 1, 2, 1, 0]), detector=Needy())
+
+
+def test_the_refusal_names_only_detectors_that_can_serve():
+    with pytest.raises(DetectorError, match="aum needs margin") as refusal:
+        analyze(small_log(label=[0, 1, 2, 1, 0]), detector="aum")
+    named = str(refusal.value).rsplit(": ", 1)[1].rstrip(".").split(", ")
+    for name in named:
+        analyze(planted_log(n_classes=3), detector=name)
+    assert "aum" not in named
 
 
 N = 5

@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 @common.reads_log
 def analyze(
-    log: common.Log,
+    logs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="LOG...",
+            help="The loss log, - is standard input; several of one data set sharpen the result.",
+        ),
+    ],
     *,
     output: Annotated[
         Path | None,
@@ -43,8 +49,10 @@ def analyze(
     from lossan.io import read_log
     from lossan.pipeline import analyze as run
 
-    with common.reading_progress("reading") as progress:
-        read = read_log(log, progress=progress, **reading)
+    read = []
+    for log in logs:
+        with common.reading_progress("reading") as progress:
+            read.append(read_log(log, progress=progress, **reading))
     result = run(
         read,
         detector=detector,
@@ -53,7 +61,7 @@ def analyze(
         by_class=by_class,
         settings=common.parse_settings(settings or []),
         seed=seed,
-        name=common.printable(log),
+        name=", ".join(common.printable(log) for log in logs),
     )
     if output is not None:
         files = result.save(output)
@@ -74,8 +82,9 @@ def _print(result: "Result", top: int) -> None:
     out = console()
     summary = result.summary
     recorded = f", recorded in {summary.log.recorded} mode" if summary.log.recorded else ""
+    logs = f" of {summary.log.n_logs} logs" if summary.log.n_logs > 1 else ""
     out.print(
-        f"{summary.log.n_samples:,} samples x {summary.log.n_epochs} epochs{recorded}; "
+        f"{summary.log.n_samples:,} samples x {summary.log.n_epochs} epochs{logs}{recorded}; "
         f"detector {summary.detector.name}",
         markup=False,
     )
@@ -113,6 +122,8 @@ def print_evaluation(out: Any, evaluation: "Evaluation") -> None:
     for rate in rates:
         value, low, high = (getattr(e, f"{rate}{end}") for end in ("", "_low", "_high"))
         rows.append([rate, percent(value, low, high), cases.get(rate, "")])
+    if e.calibration_error is not None:
+        rows.append(["calibration", percent(e.calibration_error), "expected error of probability"])
     out.print()
     out.print(
         table(

@@ -34,6 +34,9 @@ def _read_configuration(context: typer.Context, path: Path | None) -> Path | Non
     ]
     if faults:
         raise OptionError(f"--config {path}: " + "\n  ".join(faults))
+    for name, value in given.items():
+        if isinstance(value, list):  # as the command line has it, with commas between
+            given[name] = ",".join(map(str, value))
     context.default_map = {**(context.default_map or {}), **given}
     return path
 

@@ -1,5 +1,6 @@
 """The detector to recommend: contradiction, weighed by epoch, against a stated null."""
 
+from collections.abc import Callable
 from typing import ClassVar, final
 
 import numpy as np
@@ -9,11 +10,12 @@ from lossan.detectors._base import Context, Detection, Detector
 from lossan.detectors._scored import check_apart
 from lossan.excess import Excess, fit_excess
 from lossan.losslog import LossLog
-from lossan.signals import complete, label_probs, losses, margins
-from lossan.thresholds import two_means
+from lossan.signals import complete
+from lossan.thresholds import standardised, two_means
 
 Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
+Matrix = NDArray[np.float32]
+Rows = NDArray[np.intp]
 
 _LEAST = 0.2  # where wrong labels may pile up: the network contradicts them by more than this
 _SEEN = 3.907  # nats: the 95% quantile of chi-square with 3 degrees of freedom, halved
@@ -23,7 +25,8 @@ _UNSEEN = (
     "stands: look at its top and stop when that finds nothing"
 )
 _HINT = 1.0  # nats: what unsqueezed scores, whose pile of wrong labels is flatter, must show
-_APART = 2.0  # the two readings count for no more than this factor either way
+_UNLEARNED = 1.2  # times as many contradicted as found: nothing was learned by heart
+_APART = 1.5  # the cut is moved by no more than this factor
 _SLOPES = np.geomspace(0.5, 1.5, 25)
 _KEPT = 0.999  # of the unsqueezed scores: the highest few would set the scale
 _Z = 1.959963984540054
@@ -38,7 +41,8 @@ class Auto(Detector):
        1 means contradicted as firmly as other samples are confirmed, and -1 confirmed.
     2. Epochs are averaged with weights, the square of: the variance of their losses, which falls
        to nothing once all is memorised, times how well the epoch tells apart what the others call
-       wrong from what they call right (Fisher's criterion).
+       wrong from what they call right (Fisher's criterion). Unless wrong labels are being
+       memorised, later epochs weigh more.
     3. The scores are taken apart into a falling null and an excess (`lossan.excess`), squeezed in
        three ways; their mean gives probabilities. Nothing is flagged unless null and excess pass
        a likelihood-ratio test at the 5% level against the best falling log-concave density alone,
@@ -68,17 +72,15 @@ class Auto(Detector):
         """
         rows = np.flatnonzero(context.features.scorable)
         against = _contradiction(log, rows)
-        seen = ~np.isnan(against)
-        filled = np.where(seen, against, 0.0)
-        weights = self._weights(np.tanh(filled), seen, losses(log)[rows])
-        score = _average(np.tanh(filled), seen, weights)
+        weights = self._weights(against, log.loss, rows)
+        score = _average(against, np.tanh, weights)
         fits = [
             fit_excess(score, least=_LEAST),
-            fit_excess(_average(filled / (1 + np.abs(filled)), seen, weights), least=_LEAST / 2),
-            fit_excess(_average(np.tanh(filled / 2), seen, weights), least=_LEAST / 2),
+            fit_excess(_average(against, _softsign, weights), least=_LEAST / 2),
+            fit_excess(_average(against, _half_tanh, weights), least=_LEAST / 2),
         ]
         probability = _agreed(score, fits)
-        gain = _gain(fits, _average(filled, seen, weights))
+        gain = _gain(fits, _average(against, np.asarray, weights))
         split = _split(context, rows)
         found = bool((probability > 0.5).any()) and gain >= _SEEN
         if found:
@@ -96,62 +98,112 @@ class Auto(Detector):
             noise_rate=_noise_rate(score, float(flags.mean()), shares, found),
         )
 
-    def _weights(self, squeezed: Matrix, seen: NDArray[np.bool_], loss: Matrix) -> Vector:
+    def _weights(self, against: Matrix, loss: Matrix, rows: Rows) -> Vector:
         """Return what each epoch weighs, shape (n_epochs,)."""
-        weights = _variance(loss)
-        score = _average(squeezed, seen, weights)
+        weights = _variance(loss, rows)
+        score = _average(against, np.tanh, weights)
         check_apart(self.name, score)
         probability = fit_excess(score, least=_LEAST).probability
-        return np.asarray((weights * _fisher(squeezed, seen, probability)) ** 2, np.float64)
+        weights = np.asarray((weights * _fisher(against, probability)) ** 2, np.float64)
+        found = fit_excess(_average(against, np.tanh, weights), least=_LEAST).probability > 0.5
+        return weights * _later(against, float(found.mean()))
 
 
-def _contradiction(log: LossLog, rows: NDArray[np.intp]) -> Matrix:
-    """Return how firmly each epoch contradicts the label, against the epoch's typical margin."""
+# Matrices are float32 and taken epoch by epoch: in float64 at once they would cost more memory
+# than the log itself.
+
+
+def _contradiction(log: LossLog, rows: Rows) -> Matrix:
+    """Return how firmly each epoch contradicts the label, against the epoch's typical margin.
+
+    Shape (n_rows, n_epochs), epoch-major; NaN = not observed.
+    """
     log = complete(log, ("margin",))
-    if log.margin is not None:
-        against = -margins(log)[rows]
-    else:
-        sure = np.clip(label_probs(log)[rows], 1e-12, 1 - 1e-12)
-        against = np.log1p(-sure) - np.log(sure)
-    against[np.isnan(losses(log)[rows])] = np.nan
-    size = np.abs(against)
-    for epoch in range(against.shape[1]):
-        there = size[:, epoch][~np.isnan(size[:, epoch])]
+    margin, prob = log.margin, log.label_prob
+    against = np.empty((log.n_epochs, len(rows)), np.float32)
+    for epoch, values in enumerate(against):
+        loss = log.loss[rows, epoch].astype(np.float64)
+        if margin is not None:
+            firmly = -margin[rows, epoch].astype(np.float64)
+        else:
+            sure = np.exp(-loss) if prob is None else prob[rows, epoch].astype(np.float64)
+            sure = np.clip(sure, 1e-12, 1 - 1e-12)
+            firmly = np.log1p(-sure) - np.log(sure)
+        firmly[np.isnan(loss)] = np.nan
+        there = np.abs(firmly[~np.isnan(firmly)])
         typical = float(np.median(there)) if len(there) else 0.0
-        against[:, epoch] /= typical if typical > 0 else 1.0
-    return against
+        values[:] = firmly / typical if typical > 0 else firmly
+    return against.T
 
 
-def _average(values: Matrix, seen: NDArray[np.bool_], weights: Vector) -> Vector:
-    """Return the weighted mean over the observed epochs."""
+def _softsign(values: Vector) -> Vector:
+    return np.asarray(values / (1 + np.abs(values)), np.float64)
+
+
+def _half_tanh(values: Vector) -> Vector:
+    return np.asarray(np.tanh(values / 2), np.float64)
+
+
+def _average(against: Matrix, squeeze: Callable[[Vector], Vector], weights: Vector) -> Vector:
+    """Return the weighted mean of the squeezed values over the observed epochs."""
     if not weights.sum() > 0:
         weights = np.ones(len(weights))
-    total = seen @ weights
+    n = len(against)
+    mean, total, plain, count = (np.zeros(n) for _ in range(4))
+    for values, weight in zip(against.T, weights, strict=True):
+        seen = ~np.isnan(values)
+        squeezed = squeeze(np.where(seen, values, 0).astype(np.float64))
+        mean += weight * squeezed
+        total += weight * seen
+        plain += squeezed
+        count += seen
     # an epoch without weight still counts for a sample that was seen at no other
-    plain = np.where(seen, values, 0.0).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
-    mean = np.divide((values * seen) @ weights, total, out=plain, where=total > 0)
-    return np.asarray(mean, np.float64)
+    plain /= np.maximum(count, 1)
+    return np.divide(mean, total, out=plain, where=total > 0)
 
 
-def _variance(values: Matrix) -> Vector:
+def _variance(loss: Matrix, rows: Rows) -> Vector:
     """Return the variance of each epoch over the samples that were observed."""
-    seen = ~np.isnan(values)
-    count = np.maximum(seen.sum(axis=0), 1)
-    known = np.where(seen, values, 0.0)
-    mean = known.sum(axis=0) / count
-    return np.asarray((seen * (known - mean) ** 2).sum(axis=0) / count, np.float64)
+    found = np.zeros(loss.shape[1])
+    for epoch in range(loss.shape[1]):
+        values = loss[rows, epoch].astype(np.float64)
+        values = values[~np.isnan(values)]
+        found[epoch] = values.var() if len(values) else 0.0
+    return found
 
 
-def _fisher(values: Matrix, seen: NDArray[np.bool_], wrong: Vector) -> Vector:
+def _fisher(against: Matrix, wrong: Vector) -> Vector:
     """Return by epoch how far apart the means of wrong and right lie, in pooled variances."""
-    moments = []
-    for share in (wrong, 1 - wrong):
-        total = np.maximum(share @ seen, 1e-12)
-        mean = share @ (values * seen) / total
-        moments.append((mean, share @ (seen * (values - mean) ** 2) / total))
-    (high, of_high), (low, of_low) = moments
-    merit = np.maximum(high - low, 0) / np.maximum((of_high + of_low) / 2, 1e-12)
+    merit = np.zeros(against.shape[1])
+    for epoch, values in enumerate(against.T):
+        seen = ~np.isnan(values)
+        squeezed, share = np.tanh(values[seen].astype(np.float64)), wrong[seen]
+        if not len(squeezed):
+            continue
+        high, of_high = _moments(squeezed, share)
+        low, of_low = _moments(squeezed, 1 - share)
+        merit[epoch] = max(high - low, 0.0) / max((of_high + of_low) / 2, 1e-12)
     return merit if wrong.sum() >= 1 and merit.sum() > 0 else np.ones(len(merit))
+
+
+def _later(against: Matrix, found: float) -> Vector:
+    """Return how much more later epochs weigh: the more, the less has been memorised.
+
+    While the network still contradicts more labels than stand out as wrong, it has not learned
+    the wrong ones by heart, and each epoch knows more than the one before.
+    """
+    left = next(v for v in against.T[::-1] if not np.isnan(v).all())
+    contradicted = float((left > 0).sum() / (~np.isnan(left)).sum())
+    times = contradicted / max(found, 1 / len(against))
+    power = float(np.clip(4 * np.log(max(times, 1e-9) / _UNLEARNED), 0, 2))
+    return (np.arange(1, against.shape[1] + 1) / against.shape[1]) ** power
+
+
+def _moments(values: Vector, share: Vector) -> tuple[float, float]:
+    """Return weighted mean and variance."""
+    total = max(float(share.sum()), 1e-12)
+    mean = float(share @ values) / total
+    return mean, float(share @ (values - mean) ** 2) / total
 
 
 def _agreed(score: Vector, fits: list[Excess]) -> Vector:
@@ -172,13 +224,12 @@ def _gain(fits: list[Excess], unsqueezed: Vector) -> float:
     return float(np.median([fitted.gain for fitted in fits]))
 
 
-def _split(context: Context, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+def _split(context: Context, rows: Rows) -> NDArray[np.bool_]:
     """Split the samples in two by their standardised features, the paper's way."""
-    points = context.features.values[:, rows].T
-    points = points[:, np.ptp(points, axis=0) > 0]
-    points = (points - points.mean(axis=0)) / points.std(axis=0)
-    cluster = two_means(points, context.seed)
-    first = points[cluster == 0, 0].mean() > points[cluster == 1, 0].mean()
+    values = context.features.values[:, rows]
+    level = values[0].copy()
+    cluster = two_means(standardised(values).T, context.seed)
+    first = level[cluster == 0].mean() > level[cluster == 1].mean()
     return cluster == (0 if first else 1)
 
 
@@ -221,7 +272,7 @@ def _mirrored(score: Vector, at: float) -> float:
     return against / max(against + for_it, 1.0)
 
 
-def _spread_out(n: int, rows: NDArray[np.intp], values: Vector) -> Vector:
+def _spread_out(n: int, rows: Rows, values: Vector) -> Vector:
     """Put values of some samples back among all."""
     whole = np.full(n, np.nan)
     whole[rows] = values

@@ -10,7 +10,7 @@ from lossan.config import Config
 from lossan.detectors._base import Context, Detection, Detector
 from lossan.errors import DetectorError
 from lossan.losslog import LossLog
-from lossan.thresholds import two_means
+from lossan.thresholds import standardised, two_means
 
 
 @final
@@ -55,10 +55,10 @@ class KMeansDetector(Detector):
         """
         features = context.features
         scorable = features.scorable
-        points = features.values[:, scorable].T
-        flags = _suspicious(points, self.parameters, context)
+        values = features.values[:, scorable]
+        level = values[0].copy()
+        flags = _suspicious(values, self.parameters, context)
         score = np.full(log.n_samples, np.nan)
-        level = points[:, 0]
         score[scorable] = 0.25 * (1 + level / (1 + np.abs(level))) + 0.5 * flags
         flagged = np.zeros(log.n_samples, bool)
         flagged[scorable] = flags
@@ -66,27 +66,26 @@ class KMeansDetector(Detector):
 
 
 def _suspicious(
-    points: NDArray[np.float64], parameters: Config, context: Context
+    values: NDArray[np.float64], parameters: Config, context: Context
 ) -> NDArray[np.bool_]:
-    if len(points) < 2:
+    """Cluster features of shape (6, n), which are overwritten."""
+    level, n = values[0].copy(), values.shape[1]
+    if n < 2:
         raise DetectorError(
-            f"kmeans makes 2 clusters, but only {len(points)} sample"
-            f"{'' if len(points) == 1 else 's'} can be scored; a sample needs at least two "
+            f"kmeans makes 2 clusters, but only {n} sample"
+            f"{'' if n == 1 else 's'} can be scored; a sample needs at least two "
             "observed epochs."
         )
-    varies = np.ptp(points, axis=0) > 0
-    if not varies.any():
+    if not (np.ptp(values, axis=1) > 0).any():
         raise DetectorError(
-            f"all {len(points)} scored samples have the same features (mean loss "
-            f"{points[0, 0]:g}): there is nothing to tell them apart by. Was the loss reduced "
+            f"all {n} scored samples have the same features (mean loss "
+            f"{level[0]:g}): there is nothing to tell them apart by. Was the loss reduced "
             "over the batch before it was recorded?"
         )
     if context.scale == "standard":
-        # A constant feature has a deviation of rounding errors, not of anything to divide by.
-        spread = np.where(varies, points.std(axis=0), 1.0)
-        points = (points - points.mean(axis=0)) / spread
+        values = standardised(values)
     assert isinstance(parameters, KMeansParameters)  # noqa: S101
-    cluster = two_means(points, context.seed, **parameters.model_dump())
-    means = [points[cluster == k, 0].mean() for k in (0, 1)]
+    cluster = two_means(values.T, context.seed, **parameters.model_dump())
+    means = [level[cluster == k].mean() for k in (0, 1)]
     flags: NDArray[np.bool_] = cluster == int(np.argmax(means))
     return flags

@@ -124,25 +124,27 @@ def summary(measured: Sequence[tuple[Work, Sequence[Row]]]) -> str:
 
 
 def best_of(measured: Sequence[tuple[Work, Sequence[Row]]]) -> str:
-    """Return the Markdown of the best peer beside each of our detectors, log by log."""
-    ours = list(
-        dict.fromkeys(row["method"] for _, rows in measured for row in rows if row.get("ours"))
-    )
-    lines = ["### AUPRC and F1, the best peer on each log beside ours\n"]
-    lines.append("| log | best peer's AUPRC | best peer's F1 | " + " | ".join(ours) + " |")
-    lines.append("|---" * (3 + len(ours)) + "|")
+    """Return the Markdown of ``auto`` beside the best peer of each log, which the truth chose."""
+    lines = [
+        "### auto beside the best peer of each log\n",
+        "| log | wrong | estimated | AUPRC | best peer's | F1 | best peer's | of the best F1 "
+        "its ranking allows | flagged |",
+        "|---" * 9 + "|",
+    ]
     for work, rows in measured:
-        if not work.wrong.any():
+        own = next((r for r in rows if r["method"] == "lossan auto" and "flagged" in r), None)
+        if own is None:
             continue
-        peers = [row for row in rows if not row.get("ours")]
-        cells = [f"{work.task.name} {work.recorded}"]
+        estimated = "{noise_rate:.1%} ({noise_low:.1%} to {noise_high:.1%})".format_map(own)
+        cells = [f"{work.task.name} {work.recorded}", f"{work.wrong.mean():.1%}", estimated]
         for column in ("auprc", "f1"):
-            best = max((r for r in peers if column in r), key=lambda row: row[column])
-            cells.append(f"{best[column]:.3f} {best['method']}")
-        by_name = {row["method"]: row for row in rows}
-        for method in ours:
-            row = by_name.get(method, {})
-            cells.append(f"{row['auprc']:.3f} / {row['f1']:.3f}" if "auprc" in row else "-")
+            if work.wrong.any():
+                peers = [r for r in rows if not r.get("ours") and column in r]
+                best = max(peers, key=lambda row: row[column])
+                cells += [f"{own[column]:.3f}", f"{best[column]:.3f} {best['method']}"]
+            else:
+                cells += ["-", "-"]
+        cells += [f"{own['share']:.1%}" if work.wrong.any() else "-", f"{own['flagged']:.1%}"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

@@ -234,7 +234,6 @@ def test_a_bad_log_makes_no_other_log(command, tmp_path, refused):
         (["analyze", "LOG", "--set", "=3"], "KEY=VALUE"),
         (["analyze", "LOG", "--set", "tol=nan", "--set", "max_iter=0"], "max_iter is '0'"),
         (["analyze", "LOG", "--epoch-column", "loss"], "epochs are integers"),
-        (["analyze", "LOG", "LOG"], "unexpected extra argument"),
         (["evaluate", "LABELS", "--truth", "LABELS"], "it lacks flagged"),
         (["evaluate", "LOG"], "is not findings"),
     ],

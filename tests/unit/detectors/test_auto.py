@@ -14,8 +14,8 @@ def trained(n, classes, rate, seed, *, epochs=8, memorise=0.0, channels=True):
     wrong = rng.random(n) < rate
     strength = rng.normal(2.0, 1.2, n)  # one in twenty is so hard that it is contradicted
     growth = np.linspace(0.3, 1.0, epochs)
-    margin = np.where(wrong, -1, 1)[:, None] * strength[:, None] * growth
-    margin = margin + memorise * wrong[:, None] * np.linspace(0, 6, epochs)
+    learned = np.where(wrong[:, None], -1 + 2 * memorise * np.linspace(0, 1, epochs), 1)
+    margin = learned * strength[:, None] * growth
     margin = margin + rng.normal(0, 0.4, margin.shape)
     loss = np.log1p((classes - 1) ** 0.3 * np.exp(-margin))
     fields = {"label": rng.integers(0, classes, n), "margin": margin if channels else None}

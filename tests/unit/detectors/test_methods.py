@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import lossan
+from lossan import analyze
 from lossan.build import build_log
 from lossan.detectors import BUILT_IN
 from lossan.errors import DetectorError
@@ -199,3 +200,33 @@ def test_ctrl_finds_planted_curves():
     flagged = np.empty(n, bool)
     flagged[result.rows] = result.table["flagged"].to_numpy()
     assert (flagged == wrong).all()
+
+
+def with_threshold_samples():
+    """Ten threshold samples of class 2 with margins -3 to 6, and twenty others around them."""
+    margin = np.concatenate([np.arange(-3.0, 7.0), np.linspace(-8, 8, 20)])
+    label = [2] * 10 + [0, 1] * 10
+    return np.tile(margin[:, None], (1, 3)), label
+
+
+@pytest.mark.parametrize("where", ["metadata", "settings"])
+@pytest.mark.parametrize("percentile", [99, 50])
+def test_aum_cuts_at_the_threshold_samples(where, percentile):
+    margin, label = with_threshold_samples()
+    loss = np.logaddexp(0, -margin)
+    stated = {"threshold_class": 2}
+    log = build_log(
+        loss, label=label, margin=margin, metadata=stated if where == "metadata" else {}
+    )
+    settings = {"percentile": percentile, **(stated if where == "settings" else {})}
+    found = analyze(log, detector="aum", settings=settings).findings.sort_values("sample_id")
+    cut = np.percentile(np.arange(-3.0, 7.0), percentile)  # as the paper has it: of the margins
+    assert found.score.isna().tolist() == [True] * 10 + [False] * 20
+    assert found.flagged.tolist()[10:] == (margin[10:, 0] < cut).tolist()
+
+
+def test_aum_refuses_a_threshold_class_nobody_was_given():
+    margin, label = with_threshold_samples()
+    log = build_log(np.logaddexp(0, -margin), label=label, margin=margin)
+    with pytest.raises(DetectorError, match="given the threshold class 'x'"):
+        analyze(log, detector="aum", settings={"threshold_class": "x"})

@@ -1,0 +1,120 @@
+"""Several logs of one data set as one: seeds, folds, networks, training and evaluation passes."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from lossan.detectors import Detection
+from lossan.features import Features
+from lossan.losslog import LossLog
+from lossan.merge import merge_logs
+
+Rows = NDArray[np.int64]
+
+
+def lay_end_to_end(logs: Sequence[LossLog]) -> tuple[LossLog, list[Rows]]:
+    """Put the epochs of one log after those of the other.
+
+    Parameters
+    ----------
+    logs : sequence of LossLog
+        Of the same samples, or of parts of them.
+
+    Returns
+    -------
+    joined : LossLog
+        Its epochs counted from 0; ``recorded`` is None where the logs differ.
+    rows : list of ndarray of int64
+        For each log, shape (joined.n_samples,): the log's row of each sample, -1 where it has none.
+
+    Raises
+    ------
+    LogError
+        With every contradiction: ids of different types, labels that differ.
+    """
+    alike = len({log.recorded for log in logs}) == 1
+    shifted, at = [], 0
+    for log in logs:
+        kept = {k: v for k, v in log.metadata.items() if alike or k != "recorded"}
+        epochs = np.arange(at, at + log.n_epochs)
+        shifted.append(replace(log, epochs=epochs, metadata=kept))
+        at += log.n_epochs
+    joined = merge_logs(shifted, source="the logs together")
+    rows = [
+        pc.fill_null(pc.index_in(joined.sample_id, value_set=log.sample_id), -1)
+        .to_numpy(zero_copy_only=False)
+        .astype(np.int64)
+        for log in logs
+    ]
+    return joined, rows
+
+
+def mean_features(features: Sequence[Features], rows: Sequence[Rows]) -> Features:
+    """Return each sample's features, their mean over the logs that could score it."""
+    return Features(
+        np.stack(
+            [
+                _mean([part.values[k] for part in features], rows)
+                for k in range(len(features[0].values))
+            ]
+        )
+    )
+
+
+def combine(found: Sequence[Detection], rows: Sequence[Rows]) -> Detection:
+    """Return what several detections say together.
+
+    Scores and probabilities are their means over the logs that scored the sample; as many are
+    flagged, from the top, as on average; the noise rate's interval spans all of theirs.
+
+    Parameters
+    ----------
+    found : sequence of Detection
+        Of the same detector, one per log.
+    rows : sequence of ndarray of int64
+        As `lay_end_to_end` returns them.
+
+    Returns
+    -------
+    Detection
+    """
+    score = _mean([part.score for part in found], rows)
+    scored = ~np.isnan(score)
+    shares = [part.flagged.sum() / max((~np.isnan(part.score)).sum(), 1) for part in found]
+    count = round(float(np.mean(shares)) * int(scored.sum()))
+    order = np.sort(score[scored])[::-1]
+    # equal scores are flagged together or not at all
+    flagged = score > order[count] if count < len(order) else scored
+    probabilities = [part.probability for part in found]
+    rates = [part.noise_rate for part in found if part.noise_rate is not None]
+    notes = [f"log {n}: {note}" for n, part in enumerate(found, 1) for note in part.notes]
+    return Detection(
+        score=score,
+        flagged=flagged & scored,
+        probability=None
+        if any(p is None for p in probabilities)
+        else _mean([p for p in probabilities if p is not None], rows),
+        noise_rate=None
+        if not rates
+        else (
+            float(np.mean([rate[0] for rate in rates])),
+            min(rate[1] for rate in rates),
+            max(rate[2] for rate in rates),
+        ),
+        notes=tuple(notes),
+    )
+
+
+def _mean(values: Sequence[NDArray[np.float64]], rows: Sequence[Rows]) -> NDArray[np.float64]:
+    spread = [
+        np.where(places >= 0, part[places], np.nan)
+        for part, places in zip(values, rows, strict=True)
+    ]
+    with warnings.catch_warnings():
+        # the mean of a sample that no log could score is NaN, as it should be
+        warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
+        return np.asarray(np.nanmean(spread, axis=0), np.float64)

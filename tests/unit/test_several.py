@@ -1,0 +1,100 @@
+"""Several logs of one data set, put together."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lossan import analyze, build_log
+from lossan.cli import run
+from lossan.detectors import Detection
+from lossan.errors import LogError, OptionError
+from lossan.io import write_log
+from lossan.several import combine, lay_end_to_end
+from lossan.testing import planted_log
+
+NAN = np.nan
+
+
+def test_scores_and_flags_of_a_hand_worked_case():
+    one = Detection(
+        score=np.array([0.9, 0.2, 0.1, NAN]),
+        flagged=np.array([True, False, False, False]),
+        probability=np.array([0.8, 0.2, 0.0, NAN]),
+        noise_rate=(0.2, 0.1, 0.3),
+        notes=("small",),
+    )
+    other = Detection(
+        score=np.array([0.5, 0.3, 0.6]),
+        flagged=np.array([False, False, True]),
+        probability=np.array([0.4, 0.3, 0.6]),
+        noise_rate=(0.4, 0.3, 0.6),
+    )
+    rows = [np.array([0, 1, 2, 3, -1]), np.array([1, -1, 0, -1, 2])]
+    found = combine([one, other], rows)
+    np.testing.assert_allclose(found.score, [0.6, 0.2, 0.3, NAN, 0.6])
+    # a third of each log is flagged, so a third of four scored samples: one, but two are equal
+    assert found.flagged.tolist() == [False] * 5
+    np.testing.assert_allclose(found.probability, [0.55, 0.2, 0.2, NAN, 0.6])
+    assert found.noise_rate == (pytest.approx(0.3), 0.1, 0.6)
+    assert found.notes == ("log 1: small",)
+
+
+def noisy(seed):
+    log = planted_log(n_samples=400, seed=0)
+    noise = np.random.default_rng(seed).exponential(1.5, log.loss.shape).astype(np.float32)
+    return replace(log, loss=log.loss + noise)
+
+
+@pytest.mark.parametrize("detector", ["kmeans", "mean_loss", "auto"])
+def test_several_runs_rank_better_than_the_worst_of_them(detector):
+    logs = [noisy(seed) for seed in range(4)]
+    alone = [analyze(log, detector=detector).summary.evaluation.auprc for log in logs]
+    together = analyze(logs, detector=detector).summary
+    assert together.log.n_logs == 4
+    assert together.evaluation.auprc > np.mean(alone)
+
+
+def test_the_same_log_twice_says_the_same():
+    log = planted_log(n_samples=300)
+    one, two = analyze(log), analyze([log, log])
+    for column in ("sample_id", "score", "flagged", "f1_mean", "f3_drop_position"):
+        assert one.table[column].equals(two.table[column]), column
+
+
+def test_folds_that_share_no_sample_are_ranked_together():
+    log = planted_log(n_samples=300)
+    folds = [log.select(np.arange(0, 300, 2)), log.select(np.arange(1, 300, 2))]
+    result = analyze(folds, detector="mean_loss")
+    np.testing.assert_array_equal(
+        result.findings.sort_values("sample_id").score,
+        analyze(log, detector="mean_loss").findings.sort_values("sample_id").score,
+    )
+    assert result.log.n_epochs == 2 * log.n_epochs
+
+
+def test_train_and_eval_logs_go_together():
+    log = planted_log(n_samples=100)
+    logs = [replace(log, metadata={"recorded": mode}) for mode in ("train", "eval")]
+    assert lay_end_to_end(logs)[0].recorded is None
+    assert lay_end_to_end(logs[:1] * 2)[0].recorded == "train"
+
+
+def test_labels_that_differ_are_refused():
+    loss = np.random.default_rng(0).random((4, 3))
+    one, other = (build_log(loss, label=label) for label in (["a"] * 4, ["a", "b", "a", "a"]))
+    with pytest.raises(LogError, match="label differs between the logs for 1 samples, first 1"):
+        analyze([one, other])
+
+
+def test_no_log_at_all_is_refused():
+    with pytest.raises(OptionError, match="at least one"):
+        analyze([])
+
+
+def test_the_command_takes_several(tmp_path, capsys):
+    paths = [str(tmp_path / f"{seed}.parquet") for seed in (1, 2)]
+    for seed, path in enumerate(paths):
+        write_log(noisy(seed), path)
+    assert run(["analyze", *paths, "--top", "3"]) == 0
+    assert "400 samples x 16 epochs of 2 logs" in capsys.readouterr().out
