@@ -1,6 +1,9 @@
 """Networks by name and their weights."""
 
+import os
 import re
+import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +70,10 @@ def _application(name: str) -> tuple[Any, Any]:
         raise LossanError(
             f"keras.applications has no classifier {name!r}; {hint(wanted, builders)}"
         )
-    own = builders[wanted]
-    for module in vars(keras.applications).values():
-        if hasattr(module, own) and hasattr(module, "preprocess_input"):
-            return getattr(module, own), module.preprocess_input
-    raise LossanError(f"keras.applications.{own} has no preprocess_input.")
+    builder = getattr(keras.applications, builders[wanted])
+    # the public module of the builder's name; not every one also exports the builder
+    family = getattr(keras.applications, builder.__module__.rpartition(".")[2])
+    return builder, family.preprocess_input
 
 
 def _body(builder: Any, name: str, weights: str, image_size: int) -> Any:
@@ -93,12 +95,18 @@ def _body(builder: Any, name: str, weights: str, image_size: int) -> Any:
             raise
         found = re.search(r"https?://\S+?\.h5", str(error))
         address = found[0] if found else "its weights"
-        place = Path.home() / ".keras" / "models" / Path(address).name
+        place = _cache() / "models" / Path(address).name
         raise LossanError(
             f"the ImageNet weights of {name} are not in the cache and cannot be downloaded. Fetch "
             f"{address} on another machine and put it at {place}, name a file by --weights FILE, "
             "or train from scratch by --weights none."
         ) from error
+
+
+def _cache() -> Path:
+    """Return the folder that Keras keeps downloads in, which it has no public name for."""
+    home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
+    return home if os.access(home, os.W_OK) else Path(tempfile.gettempdir()) / ".keras"
 
 
 def _load(model: Any, body: Any, file: Path) -> None:
@@ -110,7 +118,9 @@ def _load(model: Any, body: Any, file: Path) -> None:
     problems = []
     for target in (model, body):
         try:
-            target.load_weights(file)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a screenful for what the error below says once
+                target.load_weights(file)
         except Exception as error:  # noqa: BLE001  (Keras raises many kinds for a wrong file)
             problems.append(error)
         else:
@@ -127,8 +137,7 @@ def _difference(body: Any, file: Path) -> str:
 
     try:
         with h5py.File(file) as stored:
-            listed = stored.attrs.get("layer_names", stored.get("layers", ()))
-            theirs = {n.decode() if isinstance(n, bytes) else str(n) for n in listed}
+            theirs = _stored_layers(stored)
     except OSError:
         return ": it is no HDF5 file"
     ours = {layer.name for layer in body.layers if layer.weights}
@@ -138,3 +147,18 @@ def _difference(body: Any, file: Path) -> str:
             more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
             parts.append(f"{what}: {', '.join(sorted(names)[:_LISTED])}{more}")
     return f": {'; '.join(parts)}" if parts else ""
+
+
+def _stored_layers(stored: Any) -> set[str]:
+    """Return the names of the layers of which an HDF5 file holds weights, in either layout."""
+    if "model_weights" in stored:  # a whole model of Keras 2
+        stored = stored["model_weights"]
+    if "layer_names" in stored.attrs:
+        return {name for name in stored if len(stored[name].attrs.get("weight_names", ()))}
+    names = set()
+    for key, group in stored.get("layers", {}).items():
+        # keys count the layers of a class; the layer's own name stands beside its weights
+        if group.visititems(lambda _, item: True if hasattr(item, "dtype") else None):
+            own = group["vars"].attrs if "vars" in group else {}
+            names.add(str(own.get("name", key)))
+    return names

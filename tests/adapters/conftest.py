@@ -1,6 +1,7 @@
 """Small real images to train on, and what both adapters are tried with."""
 
 import csv
+import os
 import sys
 from pathlib import Path
 
@@ -31,6 +32,6 @@ def digits(tmp_path_factory):
 def factories_are_importable(monkeypatch):
     """Let ``--model factories:...`` find the networks beside the tests."""
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
     yield
     sys.modules.pop("factories", None)

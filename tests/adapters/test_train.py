@@ -155,7 +155,7 @@ def test_resuming_with_another_labels_table_is_refused(change, adapter, digits, 
         (["--model", "inception_v4"], "no classifier 'inception_v4'"),
         (["--model", "factories:none"], "importable from here"),
         (["--model", "factories:no_network"], "returned a int"),
-        (["--model", "inception_v3", "--image-size", "32"], "32 x 32"),
+        (["--model", "inception_v3", "--image-size", "74"], "74 x 74"),
         (["--weights", "nowhere.h5"], "no such file"),
         (["--weights", "TEXT"], "TEXT"),
         (["--optimizer", "lion"], "'adam'"),
@@ -236,20 +236,3 @@ def test_a_pickled_checkpoint_runs_no_code(digits, tmp_path, capsys):
     assert run(arguments("torch", digits, log, weights=str(tmp_path / "attack.pt"))) == 2
     assert "read safely" in capsys.readouterr().err
     assert not (tmp_path / "owned").exists()
-
-
-@needs_torch
-def test_imagenet_weights_that_are_nowhere_say_where_to_put_them(
-    digits, tmp_path, monkeypatch, capsys
-):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
-
-    def offline(*_args, **_options):
-        raise OSError("no network")
-
-    monkeypatch.setattr("torch.hub.download_url_to_file", offline)
-    log = tmp_path / "run.parquet"
-    assert run(arguments("torch", digits, log, model="resnet18", weights="imagenet")) == 2
-    said = capsys.readouterr().err
-    assert "cache/hub/checkpoints/resnet18-" in said
-    assert "--weights FILE" in said

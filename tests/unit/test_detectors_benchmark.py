@@ -61,6 +61,7 @@ def test_ctrl_finds_what_stands_apart(scripts):
 
 
 def test_confused_classes_get_their_shares(scripts):
+    pytest.importorskip("torch")
     from images import FASHION, Images
     from noise import made_wrong
     from tasks import CONFUSED, Task
@@ -76,6 +77,8 @@ def test_confused_classes_get_their_shares(scripts):
 
 
 def test_the_quick_form_runs(tmp_path):
+    for peer in ("torch", "aum", "cleanlab"):
+        pytest.importorskip(peer)
     command = [sys.executable, FOLDER / "run.py", "--quick", "--cache", tmp_path, "--jobs", "1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

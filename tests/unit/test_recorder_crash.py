@@ -24,7 +24,7 @@ with lossan.Recorder(sys.argv[1], resume=True, recorded="train") as recorder:
         for part in np.array_split(np.random.default_rng(epoch).permutation(ids), 5):
             recorder.record(part, part + 1000.0 * epoch)
         recorder.end_epoch()
-        print("ended", epoch, flush=True)
+        print(f"ended {{epoch}}", flush=True)
 print("closed", flush=True)
 """
 
