@@ -12,11 +12,18 @@ from numpy.typing import NDArray
 
 from lossan._version import __version__
 from lossan.config import AnalyzeConfig
+from lossan.describe import (
+    class_medians,
+    describe_features,
+    describe_losses,
+    describe_pairs,
+    describe_scores,
+)
 from lossan.detectors import Context, Detection, Detector, make
 from lossan.errors import DetectorError, OptionError
 from lossan.evaluate import evaluate
 from lossan.features import FEATURES, Features, compute_features
-from lossan.io import atomic_folder, read_log, write_findings
+from lossan.io import SEQUENCES, atomic_folder, read_log, write_findings, write_log
 from lossan.judge import wrong_labels
 from lossan.losslog import LossLog
 from lossan.plots import can_plot, draw_sequences
@@ -34,6 +41,10 @@ from lossan.typical import typical_rows
 
 if TYPE_CHECKING:
     import pandas as pd
+
+MOST_SEQUENCES = 10_000
+"""Of how many suspects the findings keep the loss sequences."""
+_TYPICAL = 20  # sequences of each kind in the paper's Fig. 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +78,9 @@ class Result:
         Parameters
         ----------
         folder : str or Path
-            Gets findings.parquet, findings.csv and summary.json, and sequences.png where the extra
-            ``report`` is installed.
+            Gets findings.parquet, findings.csv, summary.json and sequences.parquet, a log of the
+            suspects and of typical samples; and sequences.png where the extra ``report`` is
+            installed.
 
         Returns
         -------
@@ -82,17 +94,29 @@ class Result:
         """
         with atomic_folder(Path(folder)) as temporary:
             write_findings(self.table, self.summary.model_dump_json(indent=2), temporary)
+            write_log(self._shown(), temporary / SEQUENCES, layout="wide")
             if can_plot() and self.summary.n_unscored < self.summary.log.n_samples:
                 with (temporary / "sequences.png").open("wb") as file:
-                    draw_sequences(file, self.log.epochs, *self.typical(20))
+                    draw_sequences(file, self.log.epochs, *self.typical(_TYPICAL))
             return sorted(file.name for file in temporary.iterdir())
 
     def typical(self, count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return loss sequences, shape (n, n_epochs), typical of flagged and unflagged samples."""
-        flagged = self.table["flagged"].to_numpy()
-        scored = ~np.isnan(self.table["score"].to_numpy())
-        chosen = typical_rows(flagged, scored, count)
+        chosen = typical_rows(*self._kinds, count)
         return self.log.loss[self.rows[chosen[0]]], self.log.loss[self.rows[chosen[1]]]
+
+    @property
+    def _kinds(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which findings are flagged, and which are scored."""
+        scored: NDArray[np.bool_] = ~np.isnan(self.table["score"].to_numpy())
+        return self.table["flagged"].to_numpy(), scored
+
+    def _shown(self) -> LossLog:
+        """Return the log of the samples that a report may show."""
+        flagged, scored = self._kinds
+        first = np.argsort(~flagged, kind="stable")[:MOST_SEQUENCES]
+        typical = np.concatenate(typical_rows(flagged, scored, _TYPICAL)).astype(np.int64)
+        return self.log.select(np.unique(self.rows[np.concatenate([first, typical])]))
 
 
 def analyze(
@@ -163,6 +187,7 @@ def analyze(
     detection = _detect(chosen, log, features, config)
     evaluation, wrong = _evaluate(log, detection)
     table, rows = _findings(log, features, detection)
+    scored = ~np.isnan(detection.score)
     summary = Summary(
         lossan_version=__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -175,11 +200,15 @@ def analyze(
         ),
         detector=DetectorSummary(name=chosen.name, parameters=_parameters(chosen, config, log)),
         n_flagged=int(detection.flagged.sum()),
-        n_unscored=int(np.isnan(detection.score).sum()),
+        n_unscored=int((~scored).sum()),
         flagged_fraction=float(detection.flagged.mean()),
         noise_rate=_noise_rate(detection),
         evaluation=evaluation,
-        per_class=_per_class(log, detection, wrong),
+        per_class=_per_class(log, features, detection, wrong),
+        class_pairs=describe_pairs(table),
+        scores=describe_scores(detection.score, detection.flagged),
+        features=describe_features(features, detection.flagged, log.n_epochs),
+        loss_by_epoch=describe_losses(log, detection.flagged, scored),
         notes=list(detection.notes),
     )
     return Result(table, summary, log, rows)
@@ -299,7 +328,10 @@ def _findings(
 
 
 def _per_class(
-    log: LossLog, detection: Detection, truth: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None
+    log: LossLog,
+    features: Features,
+    detection: Detection,
+    truth: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None,
 ) -> list[ClassSummary]:
     coded = log.coded_label
     if coded is None:
@@ -310,6 +342,12 @@ def _per_class(
     n_samples = np.bincount(codes, minlength=size)
     n_flagged = np.bincount(codes[detection.flagged[inside]], minlength=size)
     n_unscored = np.bincount(codes[np.isnan(detection.score[inside])], minlength=size)
+    usual = inside & ~detection.flagged & features.scorable
+    medians = class_medians(coded.codes[usual], features["f1_mean"][usual], size)
+    expected = None
+    if detection.probability is not None:
+        weights = np.nan_to_num(detection.probability[inside])
+        expected = np.bincount(codes, weights=weights, minlength=size)
     classes = []
     for code, label in enumerate(coded.values.to_pylist()):
         evaluation = None
@@ -323,6 +361,8 @@ def _per_class(
                 n_samples=int(n_samples[code]),
                 n_flagged=int(n_flagged[code]),
                 n_unscored=int(n_unscored[code]),
+                expected_wrong=None if expected is None else float(expected[code]),
+                median_loss=medians[code],
                 evaluation=evaluation,
             )
         )
