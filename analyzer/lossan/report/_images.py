@@ -20,10 +20,13 @@ class Picture:
         The image as a data URL.
     trouble : str, optional
         Why it cannot be shown.
+    absent : bool
+        Whether there is no file of its name.
     """
 
     url: str | None = None
     trouble: str | None = None
+    absent: bool = False
 
 
 @final
@@ -52,7 +55,7 @@ class Thumbnails:
             if not file.is_relative_to(self._root):
                 return Picture(trouble="it lies outside the folder of images")
             if not file.is_file():
-                return Picture(trouble="there is no such file")
+                return Picture(trouble="there is no such file", absent=True)
         except (OSError, ValueError, RuntimeError):  # a loop of links, a NUL in the name
             return Picture(trouble="its file cannot be reached")
         try:
