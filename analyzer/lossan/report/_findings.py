@@ -12,17 +12,18 @@ from typing import Any
 
 import numpy as np
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from lossan.detectors import BUILT_IN
 from lossan.errors import TableError
 from lossan.report._figures import draw_features, draw_scores, draw_sequences
 from lossan.report._images import Picture, Thumbnails
 from lossan.report._page import render_page
-from lossan.report._sparkline import sparkline
+from lossan.report._sparkline import draw_path, sparkline
 from lossan.report._suspects import Report, Suspect
-from lossan.results import Summary
+from lossan.results import LossByEpoch
 
-_CLASSES, _PAIRS = 50, 50  # rows of a table that a person still reads
+_CLASSES, _PAIRS = 50, 20  # rows of a table that a person still reads
 _THUMBNAIL = 200  # pixels
 _TITLES = {
     "f1_mean": "F1: mean loss",
@@ -77,6 +78,7 @@ def findings_page(
     pairs = Counter((s.finding["label"], s.finding["suggested_label"]) for s in report.suspects)
     given = Counter(s.finding["label"] for s in report.suspects)
     choices = {"label": _choices(given), "pair": _choices(pairs)}
+    highest = _highest(report.suspects)
     html = render_page(
         "findings.html",
         s=summary,
@@ -89,7 +91,8 @@ def findings_page(
         has_probability=any(c.expected_wrong is not None for c in summary.per_class),
         titles=_TITLES,
         figures=_figures(report),
-        cards=_cards(report, pictures, choices),
+        cards=_cards(report, pictures, choices, highest),
+        usual=draw_path(_usual(report), highest),
         cards_total=len(report.suspects),
         choices=choices,
         n_flagged_shown=sum(suspect.finding["flagged"] for suspect in report.suspects),
@@ -163,25 +166,24 @@ def _figures(report: Report) -> dict[str, Markup]:
             "Histograms of the six features of flagged and unflagged samples; numbers in the table"
         )
         found["features"] = draw_features(summary.features, _TITLES, alt=alt)
-    if any(len(losses) for losses in report.typical.values()) and summary.loss_by_epoch:
+    if any(len(losses) for losses in report.typical.values()):
         kinds = {
             "not flagged": report.typical["unflagged"],
             "flagged": report.typical["flagged"],
         }
         found["sequences"] = draw_sequences(
-            np.array(summary.loss_by_epoch.epochs),
+            np.array(report.by_epoch.epochs),
             kinds,
-            alt=_sequences_alt(summary),
+            alt=_sequences_alt(report.by_epoch),
         )
     return found
 
 
-def _sequences_alt(summary: Summary) -> str:
-    assert summary.loss_by_epoch is not None  # noqa: S101  (the caller checked)
+def _sequences_alt(losses: LossByEpoch) -> str:
     told = []
     for name, values in (
-        ("flagged", summary.loss_by_epoch.flagged),
-        ("unflagged", summary.loss_by_epoch.unflagged),
+        ("flagged", losses.flagged),
+        ("unflagged", losses.unflagged),
     ):
         known = [value for value in values if value is not None]
         if known:
@@ -190,11 +192,11 @@ def _sequences_alt(summary: Summary) -> str:
 
 
 def _cards(
-    report: Report, pictures: list[Picture], choices: dict[str, dict[Any, tuple[int, int]]]
+    report: Report,
+    pictures: list[Picture],
+    choices: dict[str, dict[Any, tuple[int, int]]],
+    highest: float,
 ) -> Iterable[dict[str, Any]]:
-    by_epoch = report.summary.loss_by_epoch
-    assert by_epoch is not None  # noqa: S101  (reading checked)
-    highest = _highest(report.suspects)
     for suspect, picture in zip(report.suspects, pictures, strict=True):
         finding = suspect.finding
         pair = finding["label"], finding["suggested_label"]
@@ -206,7 +208,7 @@ def _cards(
             "pair_number": choices["pair"][pair][0],
             "picture": picture,
             "why": suspect.why,
-            "spark": sparkline(by_epoch.epochs, suspect.loss, by_epoch.unflagged, highest),
+            "spark": sparkline(report.by_epoch.epochs, suspect.loss, highest),
         }
 
 
@@ -220,3 +222,7 @@ def _highest(suspects: list[Suspect]) -> float:
         return 1.0
     peaks = [np.nanmax(s.loss) for s in suspects if not np.isnan(s.loss).all()]
     return max(float(np.quantile(peaks, 0.98)), 1e-9)
+
+
+def _usual(report: Report) -> NDArray[np.float64]:
+    return np.array([np.nan if v is None else v for v in report.by_epoch.unflagged])

@@ -13,10 +13,9 @@ _POINTS = 100  # more would not be seen and would make a page of many samples la
 def sparkline(
     epochs: Sequence[int],
     loss: NDArray[np.float32],
-    usual: Sequence[float | None],
     highest: float,
 ) -> Markup:
-    """Draw a sample's losses over those of the unflagged.
+    """Draw a sample's losses over the path ``#usual``, which a page holds once.
 
     Parameters
     ----------
@@ -24,22 +23,18 @@ def sparkline(
         The epochs' own numbers.
     loss : ndarray of float32
         Shape (n_epochs,), in nats; NaN = not observed.
-    usual : sequence of float or None
-        The median loss of the unflagged at each epoch.
     highest : float
         The loss at the upper edge; what lies above is drawn there.
     """
-    reference = np.array([np.nan if value is None else value for value in usual])
     return Markup(
         '<svg class="spark" role="img" aria-label="{}" viewBox="0 0 {} {}" '
         'preserveAspectRatio="none">'
-        '<path class="usual" d="{}"/><path class="own" d="{}"/></svg>'
+        '<use href="#usual"/><path class="own" d="{}"/></svg>'
     ).format(
         _words(epochs, loss),
         _WIDTH,
         _HEIGHT,
-        _path(reference, highest),
-        _path(loss, highest),
+        draw_path(loss, highest),
     )
 
 
@@ -54,8 +49,16 @@ def _words(epochs: Sequence[int], loss: NDArray[np.float32]) -> str:
     )
 
 
-def _path(values: NDArray[np.floating], highest: float) -> str:
-    """Return an SVG path with a gap where a value is missing."""
+def draw_path(values: NDArray[np.floating], highest: float) -> str:
+    """Return the path of a sparkline, with a gap where a value is missing.
+
+    Parameters
+    ----------
+    values : ndarray of float
+        Shape (n_epochs,), in nats; NaN = not observed.
+    highest : float
+        The loss at the upper edge; what lies above is drawn there.
+    """
     count = len(values)
     places = np.unique(np.linspace(0, count - 1, min(count, _POINTS)).round().astype(int))
     steps, pen = [], "M"

@@ -14,7 +14,7 @@ from lossan.errors import TableError
 from lossan.io import SEQUENCES, SUMMARY, read_findings, read_log
 from lossan.losslog import LossLog
 from lossan.report._why import contradictions, explain
-from lossan.results import SCHEMA_VERSION, Summary
+from lossan.results import SCHEMA_VERSION, LossByEpoch, Summary
 from lossan.typical import typical_rows
 
 _BELOW = 50  # unflagged suspects that are shown, so that one sees what the cut leaves out
@@ -50,6 +50,8 @@ class Report:
     Parameters
     ----------
     summary : Summary
+    by_epoch : LossByEpoch
+        Of the summary.
     provenance : dict
         What the log states about the training.
     suspects : list of Suspect
@@ -59,6 +61,7 @@ class Report:
     """
 
     summary: Summary
+    by_epoch: LossByEpoch
     provenance: dict[str, Any]
     suspects: list[Suspect]
     typical: dict[str, NDArray[np.float32]]
@@ -78,7 +81,7 @@ def read_report(folder: Path, *, top: int) -> Report:
     TableError
         When it is not such a folder, or an older lossan wrote it.
     """
-    summary = _read_summary(folder)
+    summary, by_epoch = _read_summary(folder)
     findings = read_findings(folder)
     _check(folder, findings, summary)
     flagged = findings["flagged"].to_numpy()
@@ -91,6 +94,7 @@ def read_report(folder: Path, *, top: int) -> Report:
     against = contradictions(log, summary)
     return Report(
         summary=summary,
+        by_epoch=by_epoch,
         provenance={k: v for k, v in log.metadata.items() if k != "format_version"},
         suspects=[
             Suspect(
@@ -104,7 +108,7 @@ def read_report(folder: Path, *, top: int) -> Report:
     )
 
 
-def _read_summary(folder: Path) -> Summary:
+def _read_summary(folder: Path) -> tuple[Summary, LossByEpoch]:
     file = folder / SUMMARY
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
@@ -136,7 +140,7 @@ def _read_summary(folder: Path) -> Summary:
             f"{folder} was written by an older lossan ({summary.lossan_version}) or is incomplete: "
             f"it lacks what a report shows. Run lossan analyze LOG -o {folder} again."
         )
-    return summary
+    return summary, summary.loss_by_epoch
 
 
 def _check(folder: Path, findings: pa.Table, summary: Summary) -> None:
