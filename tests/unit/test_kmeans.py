@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn.cluster import KMeans
 from sklearn.preprocessing import StandardScaler
 
-import lossan.detectors._kmeans as module
+import lossan.thresholds as module
 from lossan import analyze, build_log
 from lossan.detectors import Context, make
 from lossan.errors import DetectorError, OptionError

@@ -10,6 +10,7 @@ from lossan.detectors._scored import check_apart
 from lossan.excess import Excess, fit_excess
 from lossan.losslog import LossLog
 from lossan.signals import complete, label_probs, losses, margins
+from lossan.thresholds import two_means
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -22,6 +23,8 @@ _UNSEEN = (
     "stands: look at its top and stop when that finds nothing"
 )
 _HINT = 1.0  # nats: what unsqueezed scores, whose pile of wrong labels is flatter, must show
+_APART = 2.0  # the two readings count for no more than this factor either way
+_SLOPES = np.geomspace(0.5, 1.5, 25)
 _KEPT = 0.999  # of the unsqueezed scores: the highest few would set the scale
 _Z = 1.959963984540054
 
@@ -33,15 +36,20 @@ class Auto(Detector):
     1. At each epoch the margin of the given label (or, from the loss alone, the logit of its
        probability) is divided by the epoch's median absolute margin and squeezed by tanh, so that
        1 means contradicted as firmly as other samples are confirmed, and -1 confirmed.
-    2. Epochs are averaged with weights: the variance of their losses, which falls to nothing once
-       all is memorised, times how well the epoch tells apart what the others call wrong from what
-       they call right (Fisher's criterion).
+    2. Epochs are averaged with weights, the square of: the variance of their losses, which falls
+       to nothing once all is memorised, times how well the epoch tells apart what the others call
+       wrong from what they call right (Fisher's criterion).
     3. The scores are taken apart into a falling null and an excess (`lossan.excess`), squeezed in
-       three ways; their mean gives probabilities, flags above 1/2 and the noise rate. Nothing is
-       flagged unless null and excess pass a likelihood-ratio test at the 5% level against the best
-       falling log-concave density alone, in two of the three ways. The noise rate's interval spans
-       what the three say, and the mirrored scores: wrong labels look like right ones with the
-       sign turned.
+       three ways; their mean gives probabilities. Nothing is flagged unless null and excess pass
+       a likelihood-ratio test at the 5% level against the best falling log-concave density alone,
+       in two of the three ways, and the unsqueezed scores of 2,000 samples or more show an excess
+       too.
+    4. How many are flagged is the geometric mean of two readings: the excess, which misses wrong
+       labels that were memorised, and the paper's split of the six features in two, which takes
+       hard samples for wrong labels; the probabilities are moved so that they cross 1/2 there.
+       The noise rate is the share flagged, where the missed and the wrongly flagged balance. Its
+       interval spans all readings, the mirrored scores among them: wrong labels look like right
+       ones with the sign turned.
     """
 
     name: ClassVar[str] = "auto"
@@ -62,36 +70,39 @@ class Auto(Detector):
         against = _contradiction(log, rows)
         seen = ~np.isnan(against)
         filled = np.where(seen, against, 0.0)
-        weights = _variance(losses(log)[rows])
-        squeezed = np.tanh(filled)
-        score = _average(squeezed, seen, weights)
-        check_apart(self.name, score)
-        weights = weights * _fisher(squeezed, seen, fit_excess(score, least=_LEAST).probability)
-        score = _average(squeezed, seen, weights)
-        found = fit_excess(score, least=_LEAST)
-        others = [
+        weights = self._weights(np.tanh(filled), seen, losses(log)[rows])
+        score = _average(np.tanh(filled), seen, weights)
+        fits = [
+            fit_excess(score, least=_LEAST),
             fit_excess(_average(filled / (1 + np.abs(filled)), seen, weights), least=_LEAST / 2),
             fit_excess(_average(np.tanh(filled / 2), seen, weights), least=_LEAST / 2),
         ]
-        # seen however the scores are squeezed, or it is the squeezing's own doing
-        plain = _average(filled, seen, weights)
-        plain = plain[plain <= np.quantile(plain, _KEPT)]
-        median = float(np.median([fitted.gain for fitted in (found, *others)]))
-        hinted = len(rows) < _ENOUGH or fit_excess(plain, least=_LEAST).gain >= _HINT
-        gain = median if hinted else 0.0
-        probability = _agreed(score, [found, *others])
-        flags = (probability > 0.5) & (gain >= _SEEN)
-        if not flags.any():  # no more believable than the excess itself is
+        probability = _agreed(score, fits)
+        gain = _gain(fits, _average(filled, seen, weights))
+        split = _split(context, rows)
+        found = bool((probability > 0.5).any()) and gain >= _SEEN
+        if found:
+            probability = _moved(score, probability, split)
+        else:  # no more believable than the excess itself is
             probability = probability / (1 + np.exp(min(max(_SEEN - gain, 0.0), 700.0)))
+        flags = (probability > 0.5) & found
+        shares = [fitted.share if fitted.gain >= _SEEN else 0.0 for fitted in fits]
+        shares += [float(split.mean())] if found else []
         return Detection(
             score=_spread_out(log.n_samples, rows, (1 + score) / 2),
             flagged=_spread_out(log.n_samples, rows, flags.astype(np.float64)) == 1,
             probability=_spread_out(log.n_samples, rows, probability),
-            notes=() if flags.any() else (_UNSEEN,),
-            noise_rate=_noise_rate(
-                score, float(probability.mean()), [found, *others], bool(flags.any())
-            ),
+            notes=() if found else (_UNSEEN,),
+            noise_rate=_noise_rate(score, float(flags.mean()), shares, found),
         )
+
+    def _weights(self, squeezed: Matrix, seen: NDArray[np.bool_], loss: Matrix) -> Vector:
+        """Return what each epoch weighs, shape (n_epochs,)."""
+        weights = _variance(loss)
+        score = _average(squeezed, seen, weights)
+        check_apart(self.name, score)
+        probability = fit_excess(score, least=_LEAST).probability
+        return np.asarray((weights * _fisher(squeezed, seen, probability)) ** 2, np.float64)
 
 
 def _contradiction(log: LossLog, rows: NDArray[np.intp]) -> Matrix:
@@ -152,17 +163,56 @@ def _agreed(score: Vector, fits: list[Excess]) -> Vector:
     return np.asarray(by_rank[ends], np.float64)
 
 
+def _gain(fits: list[Excess], unsqueezed: Vector) -> float:
+    """Return by how many nats the excess shows, 0 where it is the squeezing's own doing."""
+    if len(unsqueezed) >= _ENOUGH:
+        kept = unsqueezed[unsqueezed <= np.quantile(unsqueezed, _KEPT)]
+        if fit_excess(kept, least=_LEAST).gain < _HINT:
+            return 0.0
+    return float(np.median([fitted.gain for fitted in fits]))
+
+
+def _split(context: Context, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Split the samples in two by their standardised features, the paper's way."""
+    points = context.features.values[:, rows].T
+    points = points[:, np.ptp(points, axis=0) > 0]
+    points = (points - points.mean(axis=0)) / points.std(axis=0)
+    cluster = two_means(points, context.seed)
+    first = points[cluster == 0, 0].mean() > points[cluster == 1, 0].mean()
+    return cluster == (0 if first else 1)
+
+
+def _moved(score: Vector, probability: Vector, split: NDArray[np.bool_]) -> Vector:
+    """Move the log odds so that as many are above 1/2 as both readings agree on."""
+    count = int((probability > 0.5).sum())
+    other = min(max(int(split.sum()), count / _APART**2), count * _APART**2, int((score > 0).sum()))
+    wanted = round(float(np.sqrt(count * max(other, 1))))
+    known = np.clip(probability, 1e-9, 1 - 1e-9)
+    odds = np.log(known) - np.log1p(-known)
+    steps = np.sort(odds)[::-1]
+    middle = (steps[wanted - 1] + steps[min(wanted, len(steps) - 1)]) / 2
+    above = probability > 0
+    # as steep as it takes for the missed and the wrongly flagged to balance at the cut
+    slope = min(_SLOPES, key=lambda a: abs(_logistic(a * (odds[above] - middle)).sum() - wanted))
+    moved = _logistic(slope * (odds - middle))
+    return np.asarray(np.where(above, moved, 0.0), np.float64)
+
+
+def _logistic(odds: Vector) -> Vector:
+    return np.asarray(1 / (1 + np.exp(np.clip(-odds, -700, 700))), np.float64)
+
+
 def _noise_rate(
-    score: Vector, estimate: float, fits: list[Excess], flagged: bool
+    score: Vector, estimate: float, shares: list[float], found: bool
 ) -> tuple[float, float, float]:
     mirrored = [_mirrored(score, at) for at in (0.25, 0.5)]
-    shares = [fitted.share for fitted in fits]
     high = max(shares + mirrored)
     high = min(1.0, high + _Z * float(np.sqrt(high * (1 - high) / len(score))))
-    if not flagged:
+    if not found:
         return 0.0, 0.0, high
     low = min(shares)
-    return estimate, max(0.0, low - _Z * float(np.sqrt(low * (1 - low) / len(score)))), high
+    low = max(0.0, low - _Z * float(np.sqrt(low * (1 - low) / len(score))))
+    return estimate, min(low, estimate), max(high, estimate)
 
 
 def _mirrored(score: Vector, at: float) -> float:

@@ -10,8 +10,7 @@ from lossan.config import Config
 from lossan.detectors._base import Context, Detection, Detector
 from lossan.errors import DetectorError
 from lossan.losslog import LossLog
-
-_SUBSAMPLE = 100_000  # enough to place two centroids to well under a hundredth of a deviation
+from lossan.thresholds import two_means
 
 
 @final
@@ -86,27 +85,8 @@ def _suspicious(
         # A constant feature has a deviation of rounding errors, not of anything to divide by.
         spread = np.where(varies, points.std(axis=0), 1.0)
         points = (points - points.mean(axis=0)) / spread
-    cluster = _two_means(np.ascontiguousarray(points), parameters, context.seed)
+    assert isinstance(parameters, KMeansParameters)  # noqa: S101
+    cluster = two_means(points, context.seed, **parameters.model_dump())
     means = [points[cluster == k, 0].mean() for k in (0, 1)]
     flags: NDArray[np.bool_] = cluster == int(np.argmax(means))
     return flags
-
-
-def _two_means(points: NDArray[np.float64], parameters: Config, seed: int) -> NDArray[np.int32]:
-    """Find good centroids on a subsample, then let them settle on all samples."""
-    from sklearn.cluster import KMeans
-    from threadpoolctl import threadpool_limits
-
-    assert isinstance(parameters, KMeansParameters)  # noqa: S101
-    options = {"n_clusters": 2, "max_iter": parameters.max_iter, "tol": parameters.tol}
-    rng = np.random.default_rng(seed)
-    large = len(points) > _SUBSAMPLE
-    start = points[np.sort(rng.choice(len(points), _SUBSAMPLE, replace=False))] if large else points
-    # One thread: with several, the order in which partial sums meet changes their last digits.
-    with threadpool_limits(limits=1):
-        model = KMeans(n_init=parameters.n_init, random_state=seed, **options).fit(start)
-        if large:
-            centres = model.cluster_centers_
-            model = KMeans(init=centres, n_init=1, random_state=seed, **options).fit(points)
-    labels: NDArray[np.int32] = model.labels_
-    return labels
