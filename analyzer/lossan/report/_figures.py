@@ -3,13 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from markupsafe import Markup
 from numpy.typing import NDArray
 
 from lossan.results import FeatureSummary, ScoreSummary
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 BLUE, RED, GREEN, GREY = "#2c6fad", "#c0392b", "#2e7d4f", "#777777"
 _METADATA = ("Date", "Creator", "Format", "Type")  # left out
@@ -38,7 +40,9 @@ class Line:
     style: str = "-"
 
 
-def draw_lines(lines: Sequence[Line], *, x: str, y: str, alt: str, whole_x: bool = False) -> Markup:
+def draw_lines(
+    lines: Sequence[Line], *, x: str, y: str, alt: str, whole_x: bool = False
+) -> "Markup":
     """Draw lines over one another.
 
     Parameters
@@ -60,7 +64,7 @@ def draw_lines(lines: Sequence[Line], *, x: str, y: str, alt: str, whole_x: bool
 
 def draw_sequences(
     epochs: NDArray[np.int64], kinds: Mapping[str, NDArray[np.float32]], *, alt: str
-) -> Markup:
+) -> "Markup":
     """Draw loss sequences of several kinds of samples, as the paper's Fig. 4 does.
 
     Parameters
@@ -81,7 +85,7 @@ def draw_sequences(
     return _finish(figure, axes, "epoch", "loss (nats)", alt, whole_x=True)
 
 
-def draw_scores(scores: ScoreSummary, *, alt: str) -> Markup:
+def draw_scores(scores: ScoreSummary, *, alt: str) -> "Markup":
     """Draw the distribution of scores with the cut."""
     figure, axes = _figure()
     for counts, name, colour in (
@@ -104,7 +108,7 @@ def draw_scores(scores: ScoreSummary, *, alt: str) -> Markup:
 
 def draw_features(
     features: Sequence[FeatureSummary], titles: Mapping[str, str], *, alt: str
-) -> Markup:
+) -> "Markup":
     """Draw each feature's distribution among the flagged and among the unflagged."""
     from matplotlib.figure import Figure
 
@@ -134,7 +138,7 @@ def _figure() -> tuple[Any, Any]:
     return figure, figure.add_subplot()
 
 
-def _finish(figure: Any, axes: Any, x: str, y: str, alt: str, *, whole_x: bool) -> Markup:
+def _finish(figure: Any, axes: Any, x: str, y: str, alt: str, *, whole_x: bool) -> "Markup":
     from matplotlib.ticker import MaxNLocator
 
     axes.set(xlabel=x, ylabel=y)
@@ -149,7 +153,8 @@ def _tidy(axes: Any) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _svg(figure: Any, alt: str) -> Markup:
+def _svg(figure: Any, alt: str) -> "Markup":
+    from markupsafe import Markup
     from matplotlib import rc_context
 
     out = BytesIO()

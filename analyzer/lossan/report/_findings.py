@@ -8,10 +8,9 @@ from hashlib import sha256
 from importlib.resources import files
 from math import isnan
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from markupsafe import Markup
 from numpy.typing import NDArray
 
 from lossan.detectors import BUILT_IN
@@ -22,6 +21,9 @@ from lossan.report._page import render_page
 from lossan.report._sparkline import draw_path, sparkline
 from lossan.report._suspects import Report, Suspect
 from lossan.results import LossByEpoch
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 _CLASSES, _PAIRS = 50, 20  # rows of a table that a person still reads
 _THUMBNAIL = 200  # pixels
@@ -68,6 +70,8 @@ def findings_page(
     TableError
         When the folder is not there, or none of the images is in it.
     """
+    from markupsafe import Markup
+
     pictures = [Picture()] * len(report.suspects)
     note = None
     if images is not None:
@@ -152,7 +156,7 @@ def _choices(counted: Counter[Any]) -> dict[Any, tuple[int, int]]:
     return {value: (number, count) for number, (value, count) in enumerate(ordered)}
 
 
-def _figures(report: Report) -> dict[str, Markup]:
+def _figures(report: Report) -> "dict[str, Markup]":
     summary, found = report.summary, {}
     if summary.scores is not None:
         cut = "" if summary.scores.cut is None else f"; cut at {summary.scores.cut:.4g}"

@@ -1,10 +1,13 @@
 """A loss sequence as a drawing the size of a word."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from markupsafe import Markup
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 _WIDTH, _HEIGHT = 120, 32
 _POINTS = 100  # more would not be seen and would make a page of many samples large
@@ -14,7 +17,7 @@ def sparkline(
     epochs: Sequence[int],
     loss: NDArray[np.float32],
     highest: float,
-) -> Markup:
+) -> "Markup":
     """Draw a sample's losses over the path ``#usual``, which a page holds once.
 
     Parameters
@@ -26,6 +29,8 @@ def sparkline(
     highest : float
         The loss at the upper edge; what lies above is drawn there.
     """
+    from markupsafe import Markup
+
     return Markup(
         '<svg class="spark" role="img" aria-label="{}" viewBox="0 0 {} {}" '
         'preserveAspectRatio="none">'

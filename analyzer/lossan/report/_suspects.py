@@ -1,5 +1,6 @@
 """Findings as a report shows them: the summary, the first suspects, typical sequences."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,26 +122,35 @@ def _read_summary(folder: Path) -> tuple[Summary, LossByEpoch]:
         ) from error
     except OSError as error:
         raise TableError(f"{file} cannot be read: {error.strerror or error}.") from error
+    again = f"Run lossan analyze LOG -o {folder} again."
     try:
-        summary = Summary.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole file"
+        values = json.loads(text)
+        version = values["schema_version"]
+        if version == SCHEMA_VERSION:
+            summary = Summary.model_validate(values)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise TableError(
-            f"{file} is not a summary as this lossan writes them: {where}: {first['msg']}. Run "
-            f"lossan analyze LOG -o {folder} again."
+            f"{file} is not a summary as this lossan writes them ({_reason(error)}). {again}"
         ) from error
-    if summary.schema_version != SCHEMA_VERSION:
+    if version != SCHEMA_VERSION:
         raise TableError(
-            f"{file} says schema_version {summary.schema_version!r}; this lossan reads "
-            f"{SCHEMA_VERSION!r}. Run lossan analyze LOG -o {folder} again."
+            f"{file} says schema_version {version!r}; this lossan reads {SCHEMA_VERSION!r}. {again}"
         )
     if summary.loss_by_epoch is None or not (folder / SEQUENCES).is_file():
         raise TableError(
             f"{folder} was written by an older lossan ({summary.lossan_version}) or is incomplete: "
-            f"it lacks what a report shows. Run lossan analyze LOG -o {folder} again."
+            f"it lacks what a report shows. {again}"
         )
     return summary, summary.loss_by_epoch
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc'])) or 'the whole'}: {first['msg']}"
+    if isinstance(error, KeyError):
+        return f"it lacks {error.args[0]}"
+    return str(error)
 
 
 def _check(folder: Path, findings: pa.Table, summary: Summary) -> None:
