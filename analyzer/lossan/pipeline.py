@@ -1,7 +1,7 @@
 """From a log to findings: the only orchestrator."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -13,11 +13,19 @@ from numpy.typing import NDArray
 
 from lossan._version import __version__
 from lossan.config import AnalyzeConfig
-from lossan.detectors import Context, Detection, Detector, installed, make
-from lossan.errors import DetectorError, OptionError
+from lossan.describe import (
+    class_medians,
+    describe_features,
+    describe_losses,
+    describe_pairs,
+    describe_scores,
+)
+from lossan.detect import detect
+from lossan.detectors import Detection, Detector, make
+from lossan.errors import OptionError
 from lossan.evaluate import evaluate
-from lossan.features import FEATURES, Features, compute_features
-from lossan.io import atomic_folder, read_log, write_findings
+from lossan.features import FEATURES, Features
+from lossan.io import SEQUENCES, atomic_folder, read_log, write_findings, write_log
 from lossan.judge import wrong_labels
 from lossan.losslog import LossLog
 from lossan.plots import can_plot, draw_sequences
@@ -29,13 +37,15 @@ from lossan.results import (
     NoiseRate,
     Summary,
 )
-from lossan.several import combine, lay_end_to_end, mean_features
-from lossan.signals import complete
 from lossan.suggest import suggest_labels
 from lossan.typical import typical_rows
 
 if TYPE_CHECKING:
     import pandas as pd
+
+MOST_SEQUENCES = 10_000
+"""Of how many suspects the findings keep the loss sequences."""
+_TYPICAL = 20  # sequences of each kind in the paper's Fig. 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +79,9 @@ class Result:
         Parameters
         ----------
         folder : str or Path
-            Gets findings.parquet, findings.csv and summary.json, and sequences.png where the extra
-            ``report`` is installed.
+            Gets findings.parquet, findings.csv, summary.json and sequences.parquet, a log of the
+            suspects and of typical samples; and sequences.png where the extra ``report`` is
+            installed.
 
         Returns
         -------
@@ -84,17 +95,29 @@ class Result:
         """
         with atomic_folder(Path(folder)) as temporary:
             write_findings(self.table, self.summary.model_dump_json(indent=2), temporary)
+            write_log(self._shown(), temporary / SEQUENCES, layout="wide")
             if can_plot() and self.summary.n_unscored < self.summary.log.n_samples:
                 with (temporary / "sequences.png").open("wb") as file:
-                    draw_sequences(file, self.log.epochs, *self.typical(20))
+                    draw_sequences(file, self.log.epochs, *self.typical(_TYPICAL))
             return sorted(file.name for file in temporary.iterdir())
 
     def typical(self, count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return loss sequences, shape (n, n_epochs), typical of flagged and unflagged samples."""
-        flagged = self.table["flagged"].to_numpy()
-        scored = ~np.isnan(self.table["score"].to_numpy())
-        chosen = typical_rows(flagged, scored, count)
+        chosen = typical_rows(*self._kinds, count)
         return self.log.loss[self.rows[chosen[0]]], self.log.loss[self.rows[chosen[1]]]
+
+    @property
+    def _kinds(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which findings are flagged, and which are scored."""
+        scored: NDArray[np.bool_] = ~np.isnan(self.table["score"].to_numpy())
+        return self.table["flagged"].to_numpy(), scored
+
+    def _shown(self) -> LossLog:
+        """Return the log of the samples that a report may show."""
+        flagged, scored = self._kinds
+        first = np.argsort(~flagged, kind="stable")[:MOST_SEQUENCES]
+        typical = np.concatenate(typical_rows(flagged, scored, _TYPICAL)).astype(np.int64)
+        return self.log.select(np.unique(self.rows[np.concatenate([first, typical])]))
 
 
 def analyze(
@@ -162,11 +185,12 @@ def analyze(
     given = list(log) if isinstance(log, Sequence) and not isinstance(log, str) else [log]
     if name is None:
         name = ", ".join(str(one) for one in given if not isinstance(one, LossLog)) or None
-    log, features, detection = _together(
+    log, features, detection = detect(
         [one if isinstance(one, LossLog) else read_log(one) for one in given], chosen, config
     )
     evaluation, wrong = _evaluate(log, detection)
     table, rows = _findings(log, features, detection)
+    scored = ~np.isnan(detection.score)
     summary = Summary(
         lossan_version=__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -180,112 +204,18 @@ def analyze(
         ),
         detector=DetectorSummary(name=chosen.name, parameters=_parameters(chosen, config, log)),
         n_flagged=int(detection.flagged.sum()),
-        n_unscored=int(np.isnan(detection.score).sum()),
+        n_unscored=int((~scored).sum()),
         flagged_fraction=float(detection.flagged.mean()),
         noise_rate=_noise_rate(detection),
         evaluation=evaluation,
-        per_class=_per_class(log, detection, wrong),
+        per_class=_per_class(log, features, detection, wrong),
+        class_pairs=describe_pairs(table),
+        scores=describe_scores(detection.score, detection.flagged),
+        features=describe_features(features, detection.flagged, log.n_epochs),
+        loss_by_epoch=describe_losses(log, detection.flagged, scored),
         notes=list(detection.notes),
     )
     return Result(table, summary, log, rows)
-
-
-def _together(
-    logs: list[LossLog], detector: Detector, config: AnalyzeConfig
-) -> tuple[LossLog, Features, Detection]:
-    """Analyse each log by itself; where there are several, put together what they say."""
-    if not logs:
-        raise OptionError("there is no log to analyse; give at least one.")
-    rows = None
-    if len(logs) > 1:  # contradictions are told before the work begins
-        joined, rows = lay_end_to_end(logs)
-    features = [compute_features(log.loss, early_epochs=config.early_epochs) for log in logs]
-    found = [_detect(detector, *each, config) for each in zip(logs, features, strict=True)]
-    if rows is None:
-        return logs[0], features[0], found[0]
-    return joined, mean_features(features, rows), combine(found, rows)
-
-
-def _detect(
-    detector: Detector, log: LossLog, features: Features, config: AnalyzeConfig
-) -> Detection:
-    log = complete(log, detector.needs)
-    lacking = [c for c in detector.needs if getattr(log, c) is None]
-    if lacking:
-        raise DetectorError(
-            f"the detector {detector.name} needs {', '.join(lacking)}, which this log does not "
-            f"have; it has: {', '.join(('loss', *log.channels))}. Detectors that can serve it: "
-            f"{', '.join(_serving(log))}."
-        )
-    blind = log.without_truth()
-    context = Context(features=features, scale=config.scale, seed=config.seed)
-    if not config.by_class:
-        return _checked(detector, detector.detect(blind, context), log)
-    if log.coded_label is None:
-        raise DetectorError("by_class needs labels, which this log does not have.")
-    return _by_class(detector, blind, context)
-
-
-def _serving(log: LossLog) -> list[str]:
-    """Return the installed detectors whose needs the log meets."""
-    usable = {name: found.detector for name, found in installed().items() if found.detector}
-    return [
-        name
-        for name, detector in usable.items()
-        if all(getattr(complete(log, detector.needs), c) is not None for c in detector.needs)
-    ]
-
-
-def _by_class(detector: Detector, log: LossLog, context: Context) -> Detection:
-    """Run a detector on each given class and put the parts together."""
-    coded = log.coded_label
-    assert coded is not None  # noqa: S101  (the caller checked)
-    score = np.full(log.n_samples, np.nan)
-    flagged = np.zeros(log.n_samples, bool)
-    probability = np.full(log.n_samples, np.nan)
-    notes: list[str] = []
-    done = 0
-    unlabelled = int((coded.codes < 0).sum())
-    if unlabelled:
-        notes.append(f"unscored for lack of a label, which by_class needs: {unlabelled}")
-    for code, label in enumerate(coded.values.to_pylist()):
-        rows = np.flatnonzero(coded.codes == code)
-        part = log.select(rows)
-        features = Features(context.features.values[:, rows])
-        try:
-            found = detector.detect(part, replace(context, features=features))
-        except DetectorError as error:
-            notes.append(f"class {label!r} was left unscored: {error}")
-            continue
-        found = _checked(detector, found, part)
-        score[rows], flagged[rows] = found.score, found.flagged
-        if found.probability is not None:
-            probability[rows] = found.probability
-        notes += [f"class {label!r}: {note}" for note in found.notes]
-        done += 1
-    if not done:
-        raise DetectorError("no class could be analysed by itself: " + "; ".join(notes))
-    known = None if np.isnan(probability).all() else probability
-    return Detection(score=score, flagged=flagged, probability=known, notes=tuple(notes))
-
-
-def _checked(detector: Detector, found: Detection, log: LossLog) -> Detection:
-    """Refuse what a plug-in must not return."""
-    wanted = {"score": "float64", "flagged": "bool"}
-    if found.probability is not None:
-        wanted["probability"] = "float64"
-    for name, kind in wanted.items():
-        values = getattr(found, name)
-        shape, dtype = getattr(values, "shape", None), getattr(values, "dtype", type(values))
-        if shape != (log.n_samples,) or dtype != kind:
-            raise DetectorError(
-                f"the detector {detector.name} returned a {name} of shape {shape} and type "
-                f"{dtype}; expected ({log.n_samples},) and {kind}. Tell its author: "
-                "lossan.testing.check_detector shows it."
-            )
-    if (found.flagged & np.isnan(found.score)).any():
-        raise DetectorError(f"the detector {detector.name} flagged samples that it did not score.")
-    return found
 
 
 def _evaluate(
@@ -343,7 +273,10 @@ def _findings(
 
 
 def _per_class(
-    log: LossLog, detection: Detection, truth: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None
+    log: LossLog,
+    features: Features,
+    detection: Detection,
+    truth: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None,
 ) -> list[ClassSummary]:
     coded = log.coded_label
     if coded is None:
@@ -354,6 +287,12 @@ def _per_class(
     n_samples = np.bincount(codes, minlength=size)
     n_flagged = np.bincount(codes[detection.flagged[inside]], minlength=size)
     n_unscored = np.bincount(codes[np.isnan(detection.score[inside])], minlength=size)
+    usual = inside & ~detection.flagged & features.scorable
+    medians = class_medians(coded.codes[usual], features["f1_mean"][usual], size)
+    expected = None
+    if detection.probability is not None:
+        weights = np.nan_to_num(detection.probability[inside])
+        expected = np.bincount(codes, weights=weights, minlength=size)
     classes = []
     for code, label in enumerate(coded.values.to_pylist()):
         evaluation = None
@@ -367,6 +306,8 @@ def _per_class(
                 n_samples=int(n_samples[code]),
                 n_flagged=int(n_flagged[code]),
                 n_unscored=int(n_unscored[code]),
+                expected_wrong=None if expected is None else float(expected[code]),
+                median_loss=medians[code],
                 evaluation=evaluation,
             )
         )

@@ -72,13 +72,76 @@ class NoiseRate(_Model):
 
 
 class ClassSummary(_Model):
-    """Counts of one given class, and its evaluation where the truth is known."""
+    """Counts of one given class, and its evaluation where the truth is known.
+
+    `expected_wrong` is the sum of the probabilities, `median_loss` the median mean loss (F1) of the
+    unflagged; None where there are none.
+    """
 
     label: int | str | None
     n_samples: int
     n_flagged: int
     n_unscored: int
+    expected_wrong: float | None = None
+    median_loss: float | None = None
     evaluation: Evaluation | None = None
+
+
+class ClassPair(_Model):
+    """Flagged samples of one given and one suggested label.
+
+    `n_known` and `n_wrong` count those whose truth is known, and whose label is wrong.
+    """
+
+    label: int | str | None
+    suggested_label: int | str | None
+    n_flagged: int
+    expected_wrong: float | None = None
+    n_known: int = 0
+    n_wrong: int = 0
+
+
+class ScoreSummary(_Model):
+    """How scores are distributed: bin i holds those in [edges[i], edges[i + 1]).
+
+    `cut` is the lowest flagged score, always an edge; None where flagged and unflagged overlap, as
+    they may where each class was analysed by itself.
+    """
+
+    cut: float | None
+    edges: list[float]
+    flagged: list[int]
+    unflagged: list[int]
+
+
+class Spread(_Model):
+    """Mean, quantiles and counts by bin of one feature of one kind of samples."""
+
+    n: int
+    mean: float
+    p5: float
+    p25: float
+    p50: float
+    p75: float
+    p95: float
+    counts: list[int]
+
+
+class FeatureSummary(_Model):
+    """One of F1 to F6 of the flagged and of the unflagged; None for a kind without samples."""
+
+    name: str
+    edges: list[float]
+    flagged: Spread | None
+    unflagged: Spread | None
+
+
+class LossByEpoch(_Model):
+    """The median loss of each kind at each epoch; None where it was not observed."""
+
+    epochs: list[int]
+    flagged: list[float | None]
+    unflagged: list[float | None]
 
 
 class Summary(_Model):
@@ -95,4 +158,8 @@ class Summary(_Model):
     noise_rate: NoiseRate | None = None
     evaluation: Evaluation | None = None
     per_class: list[ClassSummary] = Field(default_factory=list)
+    class_pairs: list[ClassPair] = Field(default_factory=list)
+    scores: ScoreSummary | None = None
+    features: list[FeatureSummary] = Field(default_factory=list)
+    loss_by_epoch: LossByEpoch | None = None
     notes: list[str] = Field(default_factory=list)

@@ -111,6 +111,18 @@ def test_the_page_stands_alone(done):
         assert outside not in page
 
 
+def test_the_tables_are_those_of_the_summary(done):
+    lines = (done / "tables.md").read_text().splitlines()
+    summary = json.loads((done / "summary.json").read_text())
+    found = summary["experiment1"]["mean"]["specificity"]
+    shown = f"{found['mean']:.1%} ({100 * found['low']:.1f} to {100 * found['high']:.1f})"
+    assert f"| specificity | {shown} | 95.15% |" in lines
+    heads = [i for i, line in enumerate(lines) if line.startswith("| N |")]
+    assert [lines[heads[0] + 2 + k].split()[1] for k in range(5)] == ["2", "3", "4", "5", "6"]
+    rates = next(i for i, line in enumerate(lines) if line.startswith("| wrong labels |"))
+    assert sorted(lines[rates + 2 + k].split()[1] for k in range(3)) == ["0%", "10%", "30%"]
+
+
 def test_a_second_run_repeats_nothing(done, grouped, digits, capsys):
     times = {p: p.stat().st_mtime_ns for p in done.rglob("*.parquet") if "findings" not in p.parts}
     before = json.loads((done / "summary.json").read_text())

@@ -71,5 +71,5 @@ def test_without_matplotlib_results_are_saved_without_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert not can_plot()
     files = analyze(planted_log()).save(tmp_path)
-    assert files == ["findings.csv", "findings.parquet", "summary.json"]
+    assert files == ["findings.csv", "findings.parquet", "sequences.parquet", "summary.json"]
     assert sorted(p.name for p in tmp_path.iterdir()) == files

@@ -12,7 +12,17 @@ from typing import Any
 import typer
 
 from lossan import __version__
-from lossan.cli import _analyze, _compare, _experiment, _inspect, _labels, _plugins, _tables, _train
+from lossan.cli import (
+    _analyze,
+    _compare,
+    _experiment,
+    _inspect,
+    _labels,
+    _plugins,
+    _report,
+    _tables,
+    _train,
+)
 from lossan.errors import LossanError
 
 # What typer raises for bad usage; which package holds the class depends on typer's version.
@@ -47,7 +57,17 @@ def _main(
     pass
 
 
-for _module in (_analyze, _inspect, _tables, _plugins, _labels, _train, _experiment, _compare):
+for _module in (
+    _analyze,
+    _inspect,
+    _tables,
+    _plugins,
+    _labels,
+    _train,
+    _experiment,
+    _compare,
+    _report,
+):
     for _name, _command in _module.COMMANDS.items():
         app.command(_name)(_command)
 

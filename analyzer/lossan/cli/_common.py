@@ -64,7 +64,7 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
 
 
 @contextmanager
-def reading_progress(what: str) -> Iterator[Callable[[int, int], None]]:
+def reading_progress(what: str, unit: str = "rows") -> Iterator[Callable[[int, int], None]]:
     """Show on standard error how far reading came: a bar on a terminal, plain lines otherwise.
 
     Nothing is shown for what ends within two seconds.
@@ -83,7 +83,7 @@ def reading_progress(what: str) -> Iterator[Callable[[int, int], None]]:
             bar.update(0, completed=done, total=total)
         elif now - last >= _QUIET_SECONDS:
             last = now
-            print(f"{what}: {done:,} of {total:,} rows", file=sys.stderr, flush=True)
+            print(f"{what}: {done:,} of {total:,} {unit}", file=sys.stderr, flush=True)
 
     try:
         yield update

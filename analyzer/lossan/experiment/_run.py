@@ -17,6 +17,7 @@ from lossan.experiment._search import analyze_first, budget, mean_of, sweep, tri
 from lossan.experiment._steps import noisy_labels, prepare, retrain, say, search_log
 from lossan.experiment._store import Store, read_columns, write_samples
 from lossan.experiment._summary import METRICS, Counts, ExperimentSummary, Search, Trial
+from lossan.experiment._tables import tables
 from lossan.io import atomic_file
 from lossan.pipeline import Result
 from lossan.training import SampleSet, find_adapter
@@ -34,7 +35,7 @@ def run_experiment(options: ExperimentOptions) -> ExperimentSummary:
     Returns
     -------
     ExperimentSummary
-        As it stands in ``summary.json``; ``report.html`` shows it.
+        As it stands in ``summary.json``; ``report.html`` and ``tables.md`` show it.
 
     Raises
     ------
@@ -73,7 +74,9 @@ def run_experiment(options: ExperimentOptions) -> ExperimentSummary:
     )
     with atomic_file(store.root / "report.html") as file:
         file.write(_page.render(summary, results, roots).encode())
-    say(f"wrote {store.root / 'report.html'} and {store.root / 'summary.json'}")
+    with atomic_file(store.root / "tables.md") as file:
+        file.write(tables(summary).encode())
+    say(f"wrote report.html, tables.md and summary.json to {store.root}")
     return summary
 
 

@@ -2,7 +2,7 @@
 
 from lossan.io._atomic import atomic_file, atomic_folder
 from lossan.io._epochs import EpochFolder
-from lossan.io._findings import read_findings, write_findings
+from lossan.io._findings import SEQUENCES, SUMMARY, read_findings, write_findings
 from lossan.io._labels import LabelsTable, read_labels, write_labels
 from lossan.io._options import ReadOptions
 from lossan.io._read import read_log, scan_log
@@ -10,6 +10,8 @@ from lossan.io._source import recording_folder
 from lossan.io._write import write_log
 
 __all__ = [
+    "SEQUENCES",
+    "SUMMARY",
     "EpochFolder",
     "LabelsTable",
     "ReadOptions",

@@ -23,6 +23,8 @@ _AS_WRITTEN = pyarrow.csv.ConvertOptions(
     null_values=[""],
 )
 PARQUET, CSV, SUMMARY = "findings.parquet", "findings.csv", "summary.json"
+SEQUENCES = "sequences.parquet"
+"""The loss log of the suspects, beside the findings."""
 
 
 def write_findings(table: pa.Table, summary: str, folder: Path) -> None:

@@ -1,14 +1,19 @@
 """Figures and self-contained HTML pages (extra ``report``)."""
 
 from lossan.report._figures import Line, draw_lines, draw_sequences
+from lossan.report._findings import Page, findings_page
 from lossan.report._images import Thumbnails
 from lossan.report._page import check_report, render_page
+from lossan.report._suspects import read_report
 
 __all__ = [
     "Line",
+    "Page",
     "Thumbnails",
     "check_report",
     "draw_lines",
     "draw_sequences",
+    "findings_page",
+    "read_report",
     "render_page",
 ]

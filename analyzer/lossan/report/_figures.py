@@ -3,14 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from markupsafe import Markup
 from numpy.typing import NDArray
+
+from lossan.results import FeatureSummary, ScoreSummary
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 BLUE, RED, GREEN, GREY = "#2c6fad", "#c0392b", "#2e7d4f", "#777777"
 _METADATA = ("Date", "Creator", "Format", "Type")  # left out
+_UNEQUAL = 20  # times as many in the fullest bin: a linear axis would hide the few
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +40,9 @@ class Line:
     style: str = "-"
 
 
-def draw_lines(lines: Sequence[Line], *, x: str, y: str, alt: str, whole_x: bool = False) -> Markup:
+def draw_lines(
+    lines: Sequence[Line], *, x: str, y: str, alt: str, whole_x: bool = False
+) -> "Markup":
     """Draw lines over one another.
 
     Parameters
@@ -57,7 +64,7 @@ def draw_lines(lines: Sequence[Line], *, x: str, y: str, alt: str, whole_x: bool
 
 def draw_sequences(
     epochs: NDArray[np.int64], kinds: Mapping[str, NDArray[np.float32]], *, alt: str
-) -> Markup:
+) -> "Markup":
     """Draw loss sequences of several kinds of samples, as the paper's Fig. 4 does.
 
     Parameters
@@ -78,6 +85,52 @@ def draw_sequences(
     return _finish(figure, axes, "epoch", "loss (nats)", alt, whole_x=True)
 
 
+def draw_scores(scores: ScoreSummary, *, alt: str) -> "Markup":
+    """Draw the distribution of scores with the cut."""
+    figure, axes = _figure()
+    for counts, name, colour in (
+        (scores.unflagged, "not flagged", BLUE),
+        (scores.flagged, "flagged", RED),
+    ):
+        label = f"{name} ({sum(counts):,})"
+        axes.stairs(counts, scores.edges, fill=True, color=colour, alpha=0.75, label=label)
+    if scores.cut is not None:
+        axes.axvline(scores.cut, color="#222222", lw=1.2, ls="--", label=f"cut {scores.cut:.4g}")
+    unit = "samples"
+    highest = max(*scores.flagged, *scores.unflagged)
+    if any(0 < max(kind) * _UNEQUAL < highest for kind in (scores.flagged, scores.unflagged)):
+        axes.set_yscale("symlog", linthresh=1)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        unit = "samples (logarithmic)"
+    axes.legend(frameon=False)
+    return _finish(figure, axes, "score (higher is more suspicious)", unit, alt, whole_x=False)
+
+
+def draw_features(
+    features: Sequence[FeatureSummary], titles: Mapping[str, str], *, alt: str
+) -> "Markup":
+    """Draw each feature's distribution among the flagged and among the unflagged."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    for axes, feature in zip(figure.subplots(2, 3).flat, features, strict=True):
+        for kind, name, colour in (
+            (feature.unflagged, "not flagged", BLUE),
+            (feature.flagged, "flagged", RED),
+        ):
+            if kind is not None:
+                shares = 100 * np.array(kind.counts) / kind.n
+                axes.stairs(
+                    shares, feature.edges, fill=True, color=colour, alpha=0.25, label=f"_{name}"
+                )
+                axes.stairs(shares, feature.edges, color=colour, lw=1.4, label=name)
+        axes.set_title(titles[feature.name], fontsize=10)
+        _tidy(axes)
+    figure.axes[0].legend(frameon=False)
+    figure.supylabel("share of its kind (%)", fontsize=10)
+    return _svg(figure, alt)
+
+
 def _figure() -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
@@ -85,15 +138,25 @@ def _figure() -> tuple[Any, Any]:
     return figure, figure.add_subplot()
 
 
-def _finish(figure: Any, axes: Any, x: str, y: str, alt: str, *, whole_x: bool) -> Markup:
-    from matplotlib import rc_context
+def _finish(figure: Any, axes: Any, x: str, y: str, alt: str, *, whole_x: bool) -> "Markup":
     from matplotlib.ticker import MaxNLocator
 
     axes.set(xlabel=x, ylabel=y)
     if whole_x:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _tidy(axes)
+    return _svg(figure, alt)
+
+
+def _tidy(axes: Any) -> None:
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _svg(figure: Any, alt: str) -> "Markup":
+    from markupsafe import Markup
+    from matplotlib import rc_context
+
     out = BytesIO()
     # the same figure gives the same bytes: no date, no random ids
     with rc_context({"svg.hashsalt": "lossan", "svg.fonttype": "none"}):

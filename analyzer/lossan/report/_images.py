@@ -1,15 +1,32 @@
 """Small copies of images that stand inside a page."""
 
 from base64 import b64encode
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, final
 
 from lossan.errors import LossanError
-from lossan.training import load_image
+from lossan.training import open_image
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A small copy of an image, or why there is none.
+
+    Parameters
+    ----------
+    url : str, optional
+        The image as a data URL.
+    trouble : str, optional
+        Why it cannot be shown.
+    absent : bool
+        Whether there is no file of its name.
+    """
+
+    url: str | None = None
+    trouble: str | None = None
+    absent: bool = False
 
 
 @final
@@ -21,7 +38,7 @@ class Thumbnails:
     root : Path
         What paths are relative to; nothing outside it is read.
     size : int
-        Pixels a side.
+        Pixels of the longer side.
     """
 
     def __init__(self, root: Path, *, size: int = 160) -> None:
@@ -29,21 +46,27 @@ class Thumbnails:
 
     def url(self, path: str | None) -> str | None:
         """Return an image as a data URL, None where there is none to show."""
-        if not path:
-            return None
-        file = (self._root / path).resolve()
-        if not file.is_relative_to(self._root):
-            return None
+        return self.look(path).url if path else None
+
+    def look(self, path: str) -> Picture:
+        """Return an image, or why it cannot be shown."""
         try:
-            pixels = load_image(file, self._size)
+            file = (self._root / path).resolve()
+            if not file.is_relative_to(self._root):
+                return Picture(trouble="it lies outside the folder of images")
+            if not file.is_file():
+                return Picture(trouble="there is no such file", absent=True)
+        except (OSError, ValueError, RuntimeError):  # a loop of links, a NUL in the name
+            return Picture(trouble="its file cannot be reached")
+        try:
+            image = open_image(file, about=self._size)
         except LossanError:
-            return None
-        return f"data:image/jpeg;base64,{b64encode(_jpeg(pixels)).decode()}"
+            return Picture(trouble="it is broken, or of a kind unknown here")
+        return Picture(url=f"data:image/jpeg;base64,{b64encode(_jpeg(image, self._size)).decode()}")
 
 
-def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
-    from PIL import Image
-
+def _jpeg(image: Any, size: int) -> bytes:
+    image.thumbnail((size, size))
     out = BytesIO()
-    Image.fromarray(pixels).save(out, "JPEG", quality=82)
+    image.save(out, "JPEG", quality=82)
     return out.getvalue()

@@ -4,7 +4,7 @@ from lossan.training._adapters import Adapter, find_adapter, installed_adapters
 from lossan.training._batches import image_batches
 from lossan.training._factories import call_factory
 from lossan.training._history import History, evaluation_figures, read_history, right_of
-from lossan.training._images import augment, load_image
+from lossan.training._images import augment, load_image, open_image
 from lossan.training._options import TrainOptions
 from lossan.training._plan import TrainPlan, make_plan
 from lossan.training._progress import Progress
@@ -33,6 +33,7 @@ __all__ = [
     "installed_adapters",
     "load_image",
     "make_plan",
+    "open_image",
     "read_history",
     "read_samples",
     "right_of",

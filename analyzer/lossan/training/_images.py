@@ -32,8 +32,30 @@ def load_image(file: Path, size: int) -> NDArray[np.uint8]:
     LossanError
         When the file is missing or cannot be read.
     """
+    image = open_image(file)
+    from PIL import Image
+
+    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR), np.uint8)
+
+
+def open_image(file: Path, *, about: int | None = None) -> Any:
+    """Read an image as an RGB image of Pillow.
+
+    Parameters
+    ----------
+    file : Path
+    about : int, optional
+        For a copy of so many pixels a side for people to see: turned upright as its camera noted,
+        deep grey stretched to the range it uses (12 bits in 16 would look black), and a large JPEG
+        read at the least size that will do, which is many times faster.
+
+    Raises
+    ------
+    LossanError
+        When the file is missing or cannot be read.
+    """
     try:
-        from PIL import Image
+        from PIL import Image, ImageOps
     except ImportError as error:
         raise LossanError(
             "reading images needs Pillow; install an adapter's extra: pip install 'lossan[torch]' "
@@ -41,13 +63,14 @@ def load_image(file: Path, size: int) -> NDArray[np.uint8]:
         ) from error
     try:
         with Image.open(file) as image:
+            if about is not None:
+                image.draft("RGB", (2 * about, 2 * about))
             deep = image.mode.startswith("I") or image.mode == "F"
-            colour = (_to_8_bits(image) if deep else image).convert("RGB")
-            square = colour.resize((size, size), Image.Resampling.BILINEAR)
-            return np.asarray(square, np.uint8)
+            colour = _to_8_bits(image, stretch=about is not None) if deep else image
+            return (colour if about is None else ImageOps.exif_transpose(colour)).convert("RGB")
     except FileNotFoundError as error:
         raise LossanError(f"{file}: there is no such file.") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow raises whatever a broken file makes it raise
         raise LossanError(f"{file}: cannot be read as an image ({error}).") from error
 
 
@@ -81,12 +104,13 @@ def augment(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.ui
     return np.ascontiguousarray(image)
 
 
-def _to_8_bits(image: Any) -> Any:
+def _to_8_bits(image: Any, *, stretch: bool) -> Any:
     """Bring a 16- or 32-bit grey image to 8 bits by its type's range, or its own if wider."""
     from PIL import Image
 
     values = np.asarray(image).astype(np.float64)
-    top = 65535.0 if values.min(initial=0) >= 0 and values.max(initial=0) <= 65535 else 0.0
+    within = values.min(initial=0) >= 0 and values.max(initial=0) <= 65535
+    top = 65535.0 if within and not stretch else 0.0
     low = 0.0 if top else values.min()
     span = top or max(values.max() - low, 1e-12)
     return Image.fromarray(np.round((values - low) * (255 / span)).astype(np.uint8))
