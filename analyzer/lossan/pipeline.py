@@ -1,6 +1,6 @@
 """From a log to findings: the only orchestrator."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -13,65 +13,113 @@ from numpy.typing import NDArray
 
 from lossan._version import __version__
 from lossan.config import AnalyzeConfig
-from lossan.describe import (
-    class_medians,
-    describe_features,
-    describe_losses,
-    describe_pairs,
-    describe_scores,
-)
+from lossan.describe import describe_features, describe_losses, describe_pairs, describe_scores
 from lossan.detect import detect
 from lossan.detectors import Detection, Detector, make
 from lossan.errors import OptionError
-from lossan.evaluate import evaluate
-from lossan.features import FEATURES, Features
+from lossan.features import Features
+from lossan.findings import findings_table, first_ranked, ranking
 from lossan.io import SEQUENCES, atomic_folder, read_log, write_findings, write_log
-from lossan.judge import wrong_labels
 from lossan.losslog import LossLog
 from lossan.plots import can_plot, draw_sequences
-from lossan.results import (
-    ClassSummary,
-    DetectorSummary,
-    Evaluation,
-    LogSummary,
-    NoiseRate,
-    Summary,
-)
+from lossan.results import DetectorSummary, Evaluation, LogSummary, NoiseRate, Summary
 from lossan.suggest import suggest_labels
-from lossan.typical import typical_rows
+from lossan.summarise import Truth, evaluate_against, known_truth, noise_rate, per_class
+from lossan.typical import typical_rows, typical_samples
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MOST_SEQUENCES = 10_000
 """Of how many suspects the findings keep the loss sequences."""
+_PART_ROWS = 1 << 20
 _TYPICAL = 20  # sequences of each kind in the paper's Fig. 4
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """Findings and summary of an analysis.
+    """Findings and summary of an analysis; what costs time is made when it is asked for.
 
     Parameters
     ----------
-    table : pyarrow.Table
-        The findings, a row per sample, most suspicious first.
-    summary : Summary
     log : LossLog
         The log they came from.
-    rows : ndarray of int64
-        Shape (n_samples,): the log's row of each finding.
+    features : Features
+    detection : Detection
+    name : str or None
+        What the summary calls the log.
+    n_logs : int
+    detector : DetectorSummary
+    created : str
     """
 
-    table: pa.Table
-    summary: Summary
     log: LossLog
-    rows: NDArray[np.int64]
+    features: Features
+    detection: Detection
+    name: str | None
+    n_logs: int
+    detector: DetectorSummary
+    created: str
 
     @cached_property
     def findings(self) -> "pd.DataFrame":
-        """The findings as a DataFrame."""
+        """The findings as a DataFrame, a row per sample, most suspicious first."""
         return self.table.to_pandas()
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """The findings as an Arrow table."""
+        return self._of(self.rows)
+
+    @cached_property
+    def rows(self) -> NDArray[np.int64]:
+        """The log's row of each finding, shape (n_samples,)."""
+        return ranking(self.detection.score)
+
+    @cached_property
+    def evaluation(self) -> Evaluation | None:
+        """Flags and scores against the truth, where it is known."""
+        return evaluate_against(self._truth, self.detection)
+
+    @cached_property
+    def noise_rate(self) -> NoiseRate | None:
+        """The share of wrong labels, where the detector estimates it."""
+        return noise_rate(self.detection)
+
+    @cached_property
+    def summary(self) -> Summary:
+        """What `summary.json` holds."""
+        log, detection = self.log, self.detection
+        flagged, scored = detection.flagged, ~np.isnan(detection.score)
+        return Summary(
+            lossan_version=__version__,
+            created=self.created,
+            log=LogSummary(
+                path=self.name,
+                n_samples=log.n_samples,
+                n_epochs=log.n_epochs,
+                recorded=log.recorded,
+                fingerprint=log.fingerprint,
+                n_logs=self.n_logs,
+            ),
+            detector=self.detector,
+            n_flagged=int(flagged.sum()),
+            n_unscored=int((~scored).sum()),
+            flagged_fraction=float(flagged.mean()),
+            noise_rate=self.noise_rate,
+            evaluation=self.evaluation,
+            per_class=per_class(log, self.features, detection, self._truth),
+            class_pairs=describe_pairs(self._of(np.flatnonzero(flagged))),
+            scores=describe_scores(detection.score, flagged),
+            features=describe_features(self.features, flagged, log.n_epochs),
+            loss_by_epoch=describe_losses(log, flagged, scored),
+            notes=list(detection.notes),
+        )
+
+    def head(self, count: int) -> tuple[pa.Table, NDArray[np.float32]]:
+        """Return the first findings and their losses, without ranking all samples."""
+        rows = first_ranked(self.detection.score, count)
+        return self._of(rows), self.log.loss[rows]
 
     def save(self, folder: str | Path) -> list[str]:
         """Write the findings, all files or none.
@@ -94,7 +142,7 @@ class Result:
             When they cannot be written; nothing half-written stays behind.
         """
         with atomic_folder(Path(folder)) as temporary:
-            write_findings(self.table, self.summary.model_dump_json(indent=2), temporary)
+            write_findings(self._in_parts(), self.summary.model_dump_json(indent=2), temporary)
             write_log(self._shown(), temporary / SEQUENCES, layout="wide")
             if can_plot() and self.summary.n_unscored < self.summary.log.n_samples:
                 with (temporary / "sequences.png").open("wb") as file:
@@ -103,18 +151,31 @@ class Result:
 
     def typical(self, count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return loss sequences, shape (n, n_epochs), typical of flagged and unflagged samples."""
-        chosen = typical_rows(*self._kinds, count)
-        return self.log.loss[self.rows[chosen[0]]], self.log.loss[self.rows[chosen[1]]]
+        flagged, unflagged = typical_samples(self.detection.score, self.detection.flagged, count)
+        return self.log.loss[flagged], self.log.loss[unflagged]
 
-    @property
-    def _kinds(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Which findings are flagged, and which are scored."""
-        scored: NDArray[np.bool_] = ~np.isnan(self.table["score"].to_numpy())
-        return self.table["flagged"].to_numpy(), scored
+    @cached_property
+    def _truth(self) -> Truth | None:
+        return known_truth(self.log)
+
+    @cached_property
+    def _suggested(self) -> pa.Array | None:
+        return suggest_labels(self.log, self.detection.flagged)
+
+    def _of(self, rows: NDArray[np.int64], first_rank: int = 1) -> pa.Table:
+        return findings_table(
+            self.log, self.features, self.detection, self._suggested, rows, first_rank
+        )
+
+    def _in_parts(self) -> Iterator[pa.Table]:
+        """Yield the findings a part at a time: in one they may be larger than the log."""
+        for start in range(0, max(1, self.log.n_samples), _PART_ROWS):
+            yield self._of(self.rows[start : start + _PART_ROWS], start + 1)
 
     def _shown(self) -> LossLog:
         """Return the log of the samples that a report may show."""
-        flagged, scored = self._kinds
+        flagged = self.detection.flagged[self.rows]
+        scored = ~np.isnan(self.detection.score[self.rows])
         first = np.argsort(~flagged, kind="stable")[:MOST_SEQUENCES]
         typical = np.concatenate(typical_rows(flagged, scored, _TYPICAL)).astype(np.int64)
         return self.log.select(np.unique(self.rows[np.concatenate([first, typical])]))
@@ -188,137 +249,15 @@ def analyze(
     log, features, detection = detect(
         [one if isinstance(one, LossLog) else read_log(one) for one in given], chosen, config
     )
-    evaluation, wrong = _evaluate(log, detection)
-    table, rows = _findings(log, features, detection)
-    scored = ~np.isnan(detection.score)
-    summary = Summary(
-        lossan_version=__version__,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        log=LogSummary(
-            path=name,
-            n_samples=log.n_samples,
-            n_epochs=log.n_epochs,
-            recorded=log.recorded,
-            fingerprint=log.fingerprint,
-            n_logs=len(given),
-        ),
+    return Result(
+        log=log,
+        features=features,
+        detection=detection,
+        name=name,
+        n_logs=len(given),
         detector=DetectorSummary(name=chosen.name, parameters=_parameters(chosen, config, log)),
-        n_flagged=int(detection.flagged.sum()),
-        n_unscored=int((~scored).sum()),
-        flagged_fraction=float(detection.flagged.mean()),
-        noise_rate=_noise_rate(detection),
-        evaluation=evaluation,
-        per_class=_per_class(log, features, detection, wrong),
-        class_pairs=describe_pairs(table),
-        scores=describe_scores(detection.score, detection.flagged),
-        features=describe_features(features, detection.flagged, log.n_epochs),
-        loss_by_epoch=describe_losses(log, detection.flagged, scored),
-        notes=list(detection.notes),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    return Result(table, summary, log, rows)
-
-
-def _evaluate(
-    log: LossLog, detection: Detection
-) -> tuple[Evaluation | None, tuple[NDArray[np.bool_], NDArray[np.bool_]] | None]:
-    if log.label is None or log.true_label is None:
-        return None, None
-    truth = wrong_labels(log.label, log.true_label)
-    if truth is None:
-        return None, None
-    wrong, known = truth
-    return _judged(detection, wrong, known), truth
-
-
-def _judged(
-    detection: Detection, wrong: NDArray[np.bool_], rows: NDArray[np.bool_] | NDArray[np.intp]
-) -> Evaluation:
-    probability = detection.probability
-    return evaluate(
-        wrong[rows],
-        detection.flagged[rows],
-        detection.score[rows],
-        None if probability is None else probability[rows],
-    )
-
-
-def _findings(
-    log: LossLog, features: Features, detection: Detection
-) -> tuple[pa.Table, NDArray[np.int64]]:
-    """Put the findings together, most suspicious first; equal scores keep the order of ids."""
-    order = np.argsort(-detection.score, kind="stable")  # NaN, the unscored, sorts last
-    rows = pa.array(order)
-    probability = detection.probability
-    if probability is None:
-        probability = np.full(log.n_samples, np.nan)
-    suggested = suggest_labels(log, detection.flagged)
-    missing = pa.nulls(log.n_samples, pa.large_string())
-    columns: dict[str, Any] = {
-        "rank": pa.array(np.arange(1, log.n_samples + 1)),
-        "sample_id": log.sample_id.take(rows),
-        "label": (missing if log.label is None else log.label).take(rows),
-        "score": detection.score[order],
-        "flagged": detection.flagged[order],
-        "probability": probability[order],
-        "suggested_label": (missing if suggested is None else suggested).take(rows),
-    }
-    for name in FEATURES:
-        columns[name] = features[name][order]
-    for field in ("path", "group"):
-        values = getattr(log, field)
-        columns[field] = (missing if values is None else values).take(rows)
-    if log.true_label is not None:
-        columns["true_label"] = log.true_label.take(rows)
-    return pa.table(columns), order
-
-
-def _per_class(
-    log: LossLog,
-    features: Features,
-    detection: Detection,
-    truth: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None,
-) -> list[ClassSummary]:
-    coded = log.coded_label
-    if coded is None:
-        return []
-    size = len(coded.values)
-    inside = coded.codes >= 0
-    codes = coded.codes[inside]
-    n_samples = np.bincount(codes, minlength=size)
-    n_flagged = np.bincount(codes[detection.flagged[inside]], minlength=size)
-    n_unscored = np.bincount(codes[np.isnan(detection.score[inside])], minlength=size)
-    usual = inside & ~detection.flagged & features.scorable
-    medians = class_medians(coded.codes[usual], features["f1_mean"][usual], size)
-    expected = None
-    if detection.probability is not None:
-        weights = np.nan_to_num(detection.probability[inside])
-        expected = np.bincount(codes, weights=weights, minlength=size)
-    classes = []
-    for code, label in enumerate(coded.values.to_pylist()):
-        evaluation = None
-        if truth is not None:
-            wrong, known = truth
-            rows = np.flatnonzero(known & (coded.codes == code))
-            evaluation = _judged(detection, wrong, rows)
-        classes.append(
-            ClassSummary(
-                label=label,
-                n_samples=int(n_samples[code]),
-                n_flagged=int(n_flagged[code]),
-                n_unscored=int(n_unscored[code]),
-                expected_wrong=None if expected is None else float(expected[code]),
-                median_loss=medians[code],
-                evaluation=evaluation,
-            )
-        )
-    return classes
-
-
-def _noise_rate(detection: Detection) -> NoiseRate | None:
-    if detection.noise_rate is None:
-        return None
-    estimate, low, high = detection.noise_rate
-    return NoiseRate(estimate=estimate, low=low, high=high)
 
 
 def _parameters(detector: Detector, config: AnalyzeConfig, log: LossLog) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
 _ROUNDS = 200
-_SUBSAMPLE = 100_000  # enough to place two centroids to well under a hundredth of a deviation
 _TOLERANCE = 1e-6
 
 
@@ -137,61 +136,3 @@ def flag_share(score: Vector, share: float) -> NDArray[np.bool_]:
     if count < len(score) and ordered[count] == cut:  # a tie that the share would divide
         return score > cut
     return score >= cut
-
-
-def standardised(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Bring each feature to zero mean and unit variance, in place.
-
-    Parameters
-    ----------
-    values : ndarray of float64
-        Shape (n_features, n).
-    """
-    for k, feature in enumerate(values):
-        # A constant feature has a deviation of rounding errors, not of anything to divide by.
-        spread = feature.std() if np.ptp(feature) > 0 else 1.0
-        values[k] -= feature.mean()
-        values[k] /= spread
-    return values
-
-
-def two_means(
-    points: NDArray[np.float64],
-    seed: int,
-    *,
-    max_iter: int = 300,
-    tol: float = 1e-4,
-    n_init: int = 10,
-) -> NDArray[np.int32]:
-    """Run k-means, k = 2: find good centroids on a subsample, let them settle on all samples.
-
-    Parameters
-    ----------
-    points : ndarray of float64
-        Shape (n, n_features).
-    seed : int
-    max_iter, tol, n_init
-        As in scikit-learn's `KMeans`.
-
-    Returns
-    -------
-    ndarray of int32
-        Shape (n,): the cluster of each, 0 or 1.
-    """
-    from sklearn.cluster import KMeans
-    from threadpoolctl import threadpool_limits
-
-    points = np.ascontiguousarray(points)
-    options = {"n_clusters": 2, "max_iter": max_iter, "tol": tol}
-    rng = np.random.default_rng(seed)
-    large = len(points) > _SUBSAMPLE
-    start = points[np.sort(rng.choice(len(points), _SUBSAMPLE, replace=False))] if large else points
-    # One thread: with several, the order in which partial sums meet changes their last digits.
-    with threadpool_limits(limits=1):
-        model = KMeans(n_init=n_init, random_state=seed, **options).fit(start)
-        if large:
-            centres = model.cluster_centers_
-            last = KMeans(init=centres, n_init=1, random_state=seed, copy_x=False, **options)
-            model = last.fit(points)
-    labels: NDArray[np.int32] = model.labels_
-    return labels

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+_ENOUGH = 100_000  # of a kind, to pick typical ones from
+
 
 def typical_rows(
     flagged: NDArray[np.bool_], scored: NDArray[np.bool_], count: int
@@ -29,6 +31,35 @@ def typical_rows(
     return _spread(np.flatnonzero(flagged), count), _spread(
         np.flatnonzero(~flagged & scored), count
     )
+
+
+def typical_samples(
+    score: NDArray[np.float64], flagged: NDArray[np.bool_], count: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Pick typical flagged and unflagged samples, as `typical_rows` but without a full ranking.
+
+    Parameters
+    ----------
+    score : ndarray of float64
+        Shape (n_samples,).
+    flagged : ndarray of bool
+        Shape (n_samples,).
+    count : int
+        How many of each kind at most.
+
+    Returns
+    -------
+    tuple of ndarray of int
+        Rows of flagged, of unflagged samples. Of more than 100,000 of a kind every so manieth
+        is looked at.
+    """
+    found = []
+    for kind in (flagged, ~flagged & ~np.isnan(score)):
+        rows = np.flatnonzero(kind)
+        rows = rows[:: -(-len(rows) // _ENOUGH) or 1]
+        rows = rows[np.argsort(-score[rows], kind="stable")]
+        found.append(rows[_spread(np.arange(len(rows)), count)])
+    return found[0], found[1]
 
 
 def _spread(places: NDArray[np.intp], count: int) -> list[int]:

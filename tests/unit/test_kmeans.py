@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn.cluster import KMeans
 from sklearn.preprocessing import StandardScaler
 
-import lossan.thresholds as module
+import lossan.clustering as module
 from lossan import analyze, build_log
 from lossan.detectors import Context, make
 from lossan.errors import DetectorError, OptionError
@@ -59,17 +59,14 @@ def test_the_two_scales_differ():
     assert (detect(log).flagged != detect(log, scale="none").flagged).any()
 
 
-def test_seed_and_parameters_reach_scikit_learn(monkeypatch):
-    seen = []
-
-    class Spy(KMeans):
-        def __init__(self, **options):
-            seen.append(options)
-            super().__init__(**options)
-
-    monkeypatch.setattr("sklearn.cluster.KMeans", Spy)
-    detect(planted_log(), seed=5, max_iter=7, tol=0.5, n_init=3)
-    assert seen == [{"n_clusters": 2, "n_init": 3, "max_iter": 7, "tol": 0.5, "random_state": 5}]
+def test_parameters_reach_the_clustering():
+    log = planted_log(n_samples=3000, n_classes=5)
+    settled = inertia(log, detect(log, tol=0).flagged)
+    one_step = detect(log, max_iter=1, n_init=1).flagged
+    assert inertia(log, one_step) > settled * (1 + 1e-6)
+    # a tolerance that any move meets stops after the first step too
+    np.testing.assert_array_equal(detect(log, tol=1e9, n_init=1).flagged, one_step)
+    assert inertia(log, detect(log, max_iter=1, n_init=50).flagged) < inertia(log, one_step)
 
 
 def test_the_defaults_are_the_papers():
@@ -198,7 +195,7 @@ def test_equal_samples_cannot_be_told_apart():
 
 
 def test_results_do_not_depend_on_the_number_of_threads(monkeypatch):
-    log = planted_log(n_samples=5000)
+    log = planted_log(n_samples=50_000)  # more than one block
     scores = []
     for cores in (1, 4):
         monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)

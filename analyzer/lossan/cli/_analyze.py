@@ -77,30 +77,33 @@ def analyze(
 
 
 def _print(result: "Result", top: int) -> None:
+    import numpy as np
+
     from lossan.cli._show import console, percent, table
 
     out = console()
-    summary = result.summary
-    recorded = f", recorded in {summary.log.recorded} mode" if summary.log.recorded else ""
-    logs = f" of {summary.log.n_logs} logs" if summary.log.n_logs > 1 else ""
+    log, detection = result.log, result.detection
+    recorded = f", recorded in {log.recorded} mode" if log.recorded else ""
+    logs = f" of {result.n_logs} logs" if result.n_logs > 1 else ""
     out.print(
-        f"{summary.log.n_samples:,} samples x {summary.log.n_epochs} epochs{logs}{recorded}; "
-        f"detector {summary.detector.name}",
+        f"{log.n_samples:,} samples x {log.n_epochs} epochs{logs}{recorded}; "
+        f"detector {result.detector.name}",
         markup=False,
     )
-    unscored = f"; {summary.n_unscored:,} could not be scored" if summary.n_unscored else ""
+    n_unscored = int(np.isnan(detection.score).sum())
+    unscored = f"; {n_unscored:,} could not be scored" if n_unscored else ""
     out.print(
-        f"{summary.n_flagged:,} labels to look at again "
-        f"({percent(summary.flagged_fraction)}){unscored}",
+        f"{int(detection.flagged.sum()):,} labels to look at again "
+        f"({percent(float(detection.flagged.mean()))}){unscored}",
         style="bold",
     )
-    if summary.noise_rate is not None:
-        rate = summary.noise_rate
+    if result.noise_rate is not None:
+        rate = result.noise_rate
         out.print(f"estimated share of wrong labels: {percent(rate.estimate, rate.low, rate.high)}")
-    for note in summary.notes:
+    for note in detection.notes:
         out.print(f"note: {note}", markup=False)
-    if summary.evaluation is not None:
-        print_evaluation(out, summary.evaluation)
+    if result.evaluation is not None:
+        print_evaluation(out, result.evaluation)
     if top:
         out.print()
         out.print(table(*_suspects(result, top)))
@@ -137,7 +140,7 @@ def print_evaluation(out: Any, evaluation: "Evaluation") -> None:
 def _suspects(result: "Result", top: int) -> tuple[str, dict[str, str], list[list[Any]]]:
     from lossan.cli._show import peak, sparkline
 
-    found = result.table.slice(0, min(top, len(result.table)))
+    found, losses = result.head(top)
     columns = {"rank": "right", "sample": "left", "label": "left"}
     fields = ["rank", "sample_id", "label"]
     for field, heading in (("suggested_label", "suggested"), ("true_label", "true")):
@@ -146,7 +149,6 @@ def _suspects(result: "Result", top: int) -> tuple[str, dict[str, str], list[lis
             fields.append(field)
     columns |= {"score": "right", "mean loss": "right", "flagged": "left", "loss by epoch": "left"}
     rows = []
-    losses = result.log.loss[result.rows[: len(found)]]
     highest = peak(losses)
     for record, sequence in zip(found.to_pylist(), losses, strict=True):
         row = [record[f] for f in fields]

@@ -6,12 +6,12 @@ from typing import ClassVar, final
 import numpy as np
 from numpy.typing import NDArray
 
+from lossan.clustering import two_means
 from lossan.detectors._base import Context, Detection, Detector
 from lossan.detectors._scored import check_apart
 from lossan.excess import Excess, fit_excess
 from lossan.losslog import LossLog
 from lossan.signals import complete
-from lossan.thresholds import standardised, two_means
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float32]
@@ -227,10 +227,9 @@ def _gain(fits: list[Excess], unsqueezed: Vector) -> float:
 def _split(context: Context, rows: Rows) -> NDArray[np.bool_]:
     """Split the samples in two by their standardised features, the paper's way."""
     values = context.features.values[:, rows]
-    level = values[0].copy()
-    cluster = two_means(standardised(values).T, context.seed)
-    first = level[cluster == 0].mean() > level[cluster == 1].mean()
-    return cluster == (0 if first else 1)
+    second = two_means(values, context.seed)
+    level = values[0]
+    return second if level[second].mean() > level[~second].mean() else ~second
 
 
 def _moved(score: Vector, probability: Vector, split: NDArray[np.bool_]) -> Vector:

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from lossan.clustering import two_means
 from lossan.config import Config
 from lossan.detectors._base import Context, Detection, Detector
 from lossan.errors import DetectorError
 from lossan.losslog import LossLog
-from lossan.thresholds import standardised, two_means
 
 
 @final
@@ -55,37 +55,48 @@ class KMeansDetector(Detector):
         """
         features = context.features
         scorable = features.scorable
-        values = features.values[:, scorable]
-        level = values[0].copy()
+        everything = bool(scorable.all())  # and no copy is needed
+        values = features.values if everything else features.values[:, scorable]
         flags = _suspicious(values, self.parameters, context)
+        if everything:
+            return Detection(score=_score(values[0], flags), flagged=flags)
         score = np.full(log.n_samples, np.nan)
-        score[scorable] = 0.25 * (1 + level / (1 + np.abs(level))) + 0.5 * flags
+        score[scorable] = _score(values[0], flags)
         flagged = np.zeros(log.n_samples, bool)
         flagged[scorable] = flags
         return Detection(score=score, flagged=flagged)
 
 
+def _score(level: NDArray[np.float64], flags: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Squeeze the mean loss into (0, 1/2), and into (1/2, 1) where flagged."""
+    score = np.abs(level)
+    score += 1
+    np.divide(level, score, out=score)
+    score += 1
+    score *= 0.25
+    score += 0.5 * flags
+    return score
+
+
 def _suspicious(
     values: NDArray[np.float64], parameters: Config, context: Context
 ) -> NDArray[np.bool_]:
-    """Cluster features of shape (6, n), which are overwritten."""
-    level, n = values[0].copy(), values.shape[1]
+    """Cluster features of shape (6, n)."""
+    level, n = values[0], values.shape[1]
     if n < 2:
         raise DetectorError(
             f"kmeans makes 2 clusters, but only {n} sample"
             f"{'' if n == 1 else 's'} can be scored; a sample needs at least two "
             "observed epochs."
         )
-    if not (np.ptp(values, axis=1) > 0).any():
+    if all((feature == feature[0]).all() for feature in values):
         raise DetectorError(
             f"all {n} scored samples have the same features (mean loss "
             f"{level[0]:g}): there is nothing to tell them apart by. Was the loss reduced "
             "over the batch before it was recorded?"
         )
-    if context.scale == "standard":
-        values = standardised(values)
     assert isinstance(parameters, KMeansParameters)  # noqa: S101
-    cluster = two_means(values.T, context.seed, **parameters.model_dump())
-    means = [level[cluster == k].mean() for k in (0, 1)]
-    flags: NDArray[np.bool_] = cluster == int(np.argmax(means))
-    return flags
+    second = two_means(
+        values, context.seed, standardise=context.scale == "standard", **parameters.model_dump()
+    )
+    return second if level[second].mean() > level[~second].mean() else ~second

@@ -1,6 +1,8 @@
 """Write findings and read them again."""
 
 import json
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +29,28 @@ SEQUENCES = "sequences.parquet"
 """The loss log of the suspects, beside the findings."""
 
 
-def write_findings(table: pa.Table, summary: str, folder: Path) -> None:
-    """Write ``findings.parquet``, ``findings.csv`` and ``summary.json`` into a folder."""
+def write_findings(parts: Iterable[pa.Table], summary: str, folder: Path) -> None:
+    """Write ``findings.parquet``, ``findings.csv`` and ``summary.json`` into a folder.
+
+    Parameters
+    ----------
+    parts : iterable of pyarrow.Table
+        The findings, one part after another; at least one.
+    summary : str
+    folder : Path
+    """
     metadata = {KEY: json.dumps({"kind": "findings", "schema_version": "1"}).encode()}
-    table = table.replace_schema_metadata(metadata)
-    with atomic_file(folder / PARQUET) as file, create_parquet(file, table.schema) as writer:
-        writer.write_table(table)
-    with atomic_file(folder / CSV) as file:
-        pa.csv.write_csv(table, file)
+    tables = (part.replace_schema_metadata(metadata) for part in parts)
+    first = next(tables)
+    with (
+        atomic_file(folder / PARQUET) as parquet,
+        atomic_file(folder / CSV) as csv,
+        create_parquet(parquet, first.schema) as rows,
+        pa.csv.CSVWriter(csv, first.schema) as lines,
+    ):
+        for table in chain([first], tables):
+            rows.write_table(table)
+            lines.write_table(table)
     with atomic_file(folder / SUMMARY) as file:
         file.write(summary.encode() + b"\n")
 
