@@ -1,9 +1,12 @@
 """The Parquet parts of a log as one stream of batches, with their columns and statistics."""
 
+import os
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, final
 
 import pyarrow as pa
 
@@ -17,6 +20,7 @@ Progress = Callable[[int, int], None]
 """Called with the rows read so far and the rows there are."""
 
 BATCH_ROWS = 1 << 16
+_TAKEN = 1 << 24  # bytes that a row group is decoded ahead
 _NUMBERS = {f"{whole}{kind}" for whole in ("", "list of ") for kind in ("integer", "number")}
 
 
@@ -43,26 +47,63 @@ class Parts:
     def batches(
         self, columns: list[str], progress: Progress | None = None
     ) -> Iterator[tuple[Part, pa.RecordBatch]]:
-        """Yield batches, the next one decoded in the background while this one is used."""
+        """Yield batches in their order, the next row groups decoded meanwhile on all cores."""
         done = 0
-        stream = self._stream(columns)
-        with ThreadPoolExecutor(1) as pool:
-            ahead = pool.submit(next, stream, None)
-            while (item := ahead.result()) is not None:
-                ahead = pool.submit(next, stream, None)
-                yield item
-                done += item[1].num_rows
-                del item
+        cores = (os.cpu_count() or 1) if all(p.can_be_shared for p in self.parts) else 1
+        with ThreadPoolExecutor(cores) as pool:
+            for part, batch in _ahead(self._row_groups(columns), pool, cores):
+                yield part, batch
+                done += batch.num_rows
                 if progress is not None:
                     progress(done, self.n_rows)
 
-    def _stream(self, columns: list[str]) -> Iterator[tuple[Part, pa.RecordBatch]]:
+    def _row_groups(self, columns: list[str]) -> Iterator["_RowGroup"]:
         for part in self.parts:
             with arrow_errors(part.name):
                 file = part.open()
                 there = [c for c in columns if c in file.schema_arrow.names]
-                for batch in file.iter_batches(BATCH_ROWS, columns=there, use_threads=False):
-                    yield part, batch
+            for number in range(file.metadata.num_row_groups):
+                yield _RowGroup(part, file.metadata, number, there)
+
+
+@final
+class _RowGroup:
+    """Batches of one row group, a handful at a time."""
+
+    def __init__(self, part: Part, footer: Any, number: int, columns: list[str]) -> None:
+        self.part = part
+        self._open = (footer, number, columns)
+        self._batches: Iterator[pa.RecordBatch] | None = None
+
+    def take(self) -> list[pa.RecordBatch]:
+        """Decode the next batches, of some megabytes in all; none are left if it is empty."""
+        taken: list[pa.RecordBatch] = []
+        size = 0
+        with arrow_errors(self.part.name):
+            if self._batches is None:
+                footer, number, columns = self._open
+                file = self.part.open(footer)
+                self._batches = file.iter_batches(BATCH_ROWS, [number], columns, use_threads=False)
+            for batch in self._batches:
+                taken.append(batch)
+                size += batch.nbytes
+                if size > _TAKEN:
+                    break
+        return taken
+
+
+def _ahead(
+    groups: Iterator[_RowGroup], pool: ThreadPoolExecutor, depth: int
+) -> Iterator[tuple[Part, pa.RecordBatch]]:
+    """Yield the batches of row groups in turn while those to come are being decoded."""
+    waiting = deque((g, pool.submit(g.take)) for g in islice(groups, depth))
+    while waiting:
+        group, decoding = waiting.popleft()
+        while batches := decoding.result():
+            decoding = pool.submit(group.take)
+            for batch in batches:
+                yield group.part, batch
+        waiting.extend((g, pool.submit(g.take)) for g in islice(groups, 1))
 
 
 def open_parts(parts: list[Part], options: ReadOptions) -> tuple[Parts, dict[bytes, bytes]]:

@@ -37,13 +37,22 @@ class Part:
     source: Any
     epoch: int | None = None
 
-    def open(self) -> pq.ParquetFile:
-        """Open the file and read its footer."""
-        if not isinstance(self.source, Path):
+    @property
+    def can_be_shared(self) -> bool:
+        """Whether several threads may have it open: each opens a path for itself."""
+        return isinstance(self.source, Path)
+
+    def open(self, footer: pq.FileMetaData | None = None) -> pq.ParquetFile:
+        """Open the file, and read its footer unless that is given."""
+        if not self.can_be_shared:
             self.source.seek(0)
         # Extension types named in a file are not acted upon: data brings no code.
         return pq.ParquetFile(
-            self.source, pre_buffer=False, buffer_size=1 << 16, arrow_extensions_enabled=False
+            self.source,
+            metadata=footer,
+            pre_buffer=False,
+            buffer_size=1 << 16,
+            arrow_extensions_enabled=False,
         )
 
 
