@@ -1,14 +1,17 @@
-"""k-means with k = 2 on millions of samples, the same to the last digit on any number of threads.
+"""k-means with k = 2 on any number of samples, the same to the last digit wherever they are.
 
 Samples are worked on in blocks of fixed size that stay in the cache, standardised there and then:
-no second copy of the features is ever held. Sums are put together in the order of the blocks.
+no second copy of the features is ever held. Sums are put together in the order of the blocks, the
+blocks of a chunk first, then the chunks: neither the number of threads nor whether the chunks lie
+in memory, on disk or on other machines changes a digit.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar, final
+from functools import reduce
+from typing import Any, Protocol, Self, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +21,8 @@ Mask = NDArray[np.bool_]
 _T = TypeVar("_T")
 
 _BLOCK = 1 << 14
+CHUNK = 64 * _BLOCK
+"""Samples whose sums are put together before they meet those of others."""
 _SUBSAMPLE = 50_000  # enough to place two centroids to about a hundredth of a deviation
 _TRIALS = 2  # candidates for the second centroid, as in scikit-learn: 2 + log(k)
 
@@ -104,52 +109,137 @@ class Split:
         return float((self.sums * self.centroids).sum())
 
 
+@dataclass(frozen=True)
+class Scale:
+    """How features are brought to the units of the centroids.
+
+    Parameters
+    ----------
+    shift, factor : ndarray of float64
+        Shape (n_features,): a point is (feature - shift) * factor.
+    """
+
+    shift: Array
+    factor: Array
+
+    def points(self, values: Array) -> Array:
+        """Return features of shape (n_features, n) as points."""
+        points = values - self.shift[:, None]
+        points *= self.factor[:, None]
+        return points
+
+
+@dataclass(frozen=True)
+class Centroids:
+    """Two centroids.
+
+    Parameters
+    ----------
+    scale : Scale
+    places : ndarray of float64
+        Shape (2, n_features), in the units of the scale.
+    """
+
+    scale: Scale
+    places: Array
+
+    def second(self, values: Array) -> Mask:
+        """Tell which samples, of features of shape (n_features, n), are nearer to the second."""
+        found = np.empty(values.shape[1], bool)
+
+        def one(block: slice) -> None:
+            found[block] = _nearer(self.scale.points(values[:, block]), self.places)
+
+        _map(one, values.shape[1])
+        return found
+
+    def beyond(self, values: Array) -> Mask:
+        """Tell which samples are nearer to the centroid with the greater first feature."""
+        second = self.second(values)
+        return second if self.places[1, 0] > self.places[0, 0] else ~second
+
+    def split(self, values: Array) -> Split:
+        """Sum both parts of a chunk of at most `CHUNK` samples, or of several laid end to end."""
+
+        def one(block: slice) -> Split:
+            points = self.scale.points(values[:, block])
+            return _summed(points, _nearer(points, self.places))
+
+        return fold(_in_chunks(_map(one, values.shape[1])))
+
+
+class Points(Protocol):
+    """Features of many samples, wherever they are."""
+
+    @property
+    def n(self) -> int:
+        """How many samples there are."""
+
+    def moments(self) -> Moments:
+        """Return the moments of all."""
+
+    def take(self, rows: NDArray[np.integer[Any]]) -> Array:
+        """Return the features of some rows, ascending; shape (n_features, n_rows)."""
+
+    def split(self, centroids: Centroids) -> Split:
+        """Tell how all fall to two centroids."""
+
+    def extremes(self, feature: int) -> tuple[int, int]:
+        """Return the rows with the least and the greatest value of a feature, the first of each."""
+
+
 @final
-class Scaled:
-    """Features in blocks, brought to zero mean and unit variance on the way.
+class Held:
+    """Features held in memory.
 
     Parameters
     ----------
     values : ndarray of float64
         Shape (n_features, n), finite.
-    shift, factor : ndarray of float64
-        Shape (n_features,).
     """
 
-    def __init__(self, values: Array, shift: Array, factor: Array) -> None:
-        self.values, self.shift, self.factor = values, shift[:, None], factor[:, None]
+    def __init__(self, values: Array) -> None:
+        self.values = values
         self.n = values.shape[1]
 
-    def take(self, rows: NDArray[np.integer[Any]]) -> "Scaled":
-        """Return the points of some rows."""
-        return Scaled(self.values[:, rows], self.shift[:, 0], self.factor[:, 0])
+    def moments(self) -> Moments:
+        """Return the moments of all."""
+        return moments(self.values)
 
-    def block(self, block: slice) -> Array:
-        """Return a block of the points, shape (n_features, n)."""
-        points = self.values[:, block] - self.shift
-        points *= self.factor
-        return points
+    def take(self, rows: NDArray[np.integer[Any]]) -> Array:
+        """Return the features of some rows, shape (n_features, n_rows)."""
+        return self.values[:, rows]
 
-    def split(self, centroids: Array, second: Mask) -> Split:
-        """Tell whom each point is nearer to, True for the second, and sum both parts up."""
+    def split(self, centroids: Centroids) -> Split:
+        """Tell how all fall to two centroids."""
+        return centroids.split(self.values)
 
-        def one(block: slice) -> Split:
-            points = self.block(block)
-            second[block] = _nearer(points, centroids)
-            return _summed(points, second[block])
+    def extremes(self, feature: int) -> tuple[int, int]:
+        """Return the rows with the least and the greatest value of a feature."""
+        return int(self.values[feature].argmin()), int(self.values[feature].argmax())
 
-        first, *rest = _map(one, self.n)
-        for other in rest:
-            first = first.merge(other)
-        return first
+
+class _Mergeable(Protocol):
+    def merge(self, other: Self) -> Self: ...
+
+
+_M = TypeVar("_M", bound=_Mergeable)
+
+
+def fold(parts: Sequence[_M]) -> _M:
+    """Merge parts in their order."""
+    return reduce(lambda one, other: one.merge(other), parts)
+
+
+def _in_chunks(blocks: list[_M]) -> list[_M]:
+    """Merge the blocks of each chunk."""
+    size = CHUNK // _BLOCK
+    return [fold(blocks[start : start + size]) for start in range(0, len(blocks), size)]
 
 
 def moments(values: Array) -> Moments:
     """Return the moments of features of shape (n_features, n)."""
-    first, *rest = _map(lambda block: Moments.of(values[:, block]), values.shape[1])
-    for other in rest:
-        first = first.merge(other)
-    return first
+    return fold(_in_chunks(_map(lambda b: Moments.of(values[:, b]), values.shape[1])))
 
 
 def two_means(
@@ -188,29 +278,70 @@ def two_means(
     ...     [0, 1, 0, 1], [1, 0, 1, 0])
     True
     """
-    found = moments(values)
-    spread = found.spread if standardise else np.ones(len(values))
-    points = Scaled(values, found.mean if standardise else np.zeros(len(values)), 1 / spread)
+    points = Held(values)
+    found = fit_two_means(
+        points,
+        points.moments(),
+        seed,
+        standardise=standardise,
+        max_iter=max_iter,
+        tol=tol,
+        n_init=n_init,
+    )
+    return found.second(values)
+
+
+def fit_two_means(
+    points: Points,
+    found: Moments,
+    seed: int,
+    *,
+    standardise: bool = True,
+    max_iter: int = 300,
+    tol: float = 1e-4,
+    n_init: int = 10,
+) -> Centroids:
+    """Find the centroids of `two_means` for samples wherever they are.
+
+    Parameters
+    ----------
+    points : Points
+    found : Moments
+        Of all points.
+    seed, standardise, max_iter, tol, n_init
+        As for `two_means`.
+
+    Returns
+    -------
+    Centroids
+    """
+    n_features = len(found.mean)
+    spread = found.spread if standardise else np.ones(n_features)
+    scale = Scale(found.mean if standardise else np.zeros(n_features), 1 / spread)
     variance = found.squares / found.n / spread**2
-    settle = _Settling(max_iter, tol * float(variance.mean()))
+    settle = _Settling(scale, max_iter, tol * float(variance.mean()))
     rng = np.random.default_rng(seed)
-    start = points
-    if points.n > _SUBSAMPLE:
-        start = points.take(np.sort(rng.choice(points.n, _SUBSAMPLE, replace=False, shuffle=False)))
-        if not (np.ptp(start.values, axis=1) > 0).any():
-            feature = values[int(np.argmax(found.varies))]
-            start = points.take(np.array([feature.argmin(), feature.argmax()]))
-    tries = [settle.from_(start, _plus_plus(start, rng)) for _ in range(n_init)]
-    best = max(tries, key=lambda t: t.explained)
-    if start is not points:
-        best = settle.from_(points, best.centroids)
-    return best.second
+    start = Held(_sample(points, found, rng))
+    scaled = scale.points(start.values)
+    tries = [settle.from_(start, _plus_plus(scaled, rng)) for _ in range(n_init)]
+    best = max(tries, key=lambda t: t.explained).centroids
+    return best if points.n <= _SUBSAMPLE else settle.from_(points, best.places).centroids
+
+
+def _sample(points: Points, found: Moments, rng: np.random.Generator) -> Array:
+    """Return the features of enough samples to find good centroids; of all where they are few."""
+    if points.n <= _SUBSAMPLE:
+        return points.take(np.arange(points.n))
+    rows = np.sort(rng.choice(points.n, _SUBSAMPLE, replace=False, shuffle=False))
+    values = points.take(rows)
+    if (np.ptp(values, axis=1) > 0).any():
+        return values
+    return points.take(np.sort(points.extremes(int(np.argmax(found.varies)))))
 
 
 @dataclass(frozen=True)
 class _Settled:
-    centroids: Array
-    second: Mask
+    centroids: Centroids
     explained: float
 
 
@@ -220,47 +351,44 @@ class _Settling:
 
     Parameters
     ----------
+    scale : Scale
     max_iter : int
     tol : float
         Centroids that move by a squared distance of at most this have settled.
     """
 
+    scale: Scale
     max_iter: int
     tol: float
 
-    def from_(self, points: Scaled, centroids: Array) -> _Settled:
-        second = np.empty(points.n, bool)
+    def from_(self, points: Points, places: Array) -> _Settled:
         for _ in range(self.max_iter):
-            split = points.split(centroids, second)
-            moved = float(((split.centroids - centroids) ** 2).sum())
-            centroids = split.centroids
+            split = points.split(Centroids(self.scale, places))
+            moved = float(((split.centroids - places) ** 2).sum())
+            places = split.centroids
             if moved == 0.0:  # the parts fit their centroids already
-                return _Settled(centroids, second, split.explained)
+                return _Settled(Centroids(self.scale, places), split.explained)
             if moved <= self.tol:
                 break
-        return _Settled(centroids, second, points.split(centroids, second).explained)
+        settled = Centroids(self.scale, places)
+        return _Settled(settled, points.split(settled).explained)
 
 
-def _plus_plus(points: Scaled, rng: np.random.Generator) -> Array:
+def _plus_plus(points: Array, rng: np.random.Generator) -> Array:
     """Choose a point at random, and a second with a chance that grows with its distance."""
-    first = _point(points, int(rng.integers(points.n)))
+    n = points.shape[1]
+    first = points[:, int(rng.integers(n))]
     far = _distances(points, first)
     reached = np.cumsum(far)
     drawn = np.searchsorted(reached, rng.random(_TRIALS) * reached[-1], side="right")
-    candidates = [_point(points, min(int(row), points.n - 1)) for row in drawn]
+    candidates = [points[:, min(int(row), n - 1)] for row in drawn]
     left = [np.minimum(far, _distances(points, c)).sum() for c in candidates]
     return np.stack([first, candidates[int(np.argmin(left))]])
 
 
-def _point(points: Scaled, row: int) -> Array:
-    return points.block(slice(row, row + 1))[:, 0]
-
-
-def _distances(points: Scaled, point: Array) -> Array:
-    found = np.empty(points.n)
-    for block in _blocks(points.n):
-        found[block] = ((points.block(block) - point[:, None]) ** 2).sum(axis=0)
-    return found
+def _distances(points: Array, point: Array) -> Array:
+    distances: Array = ((points - point[:, None]) ** 2).sum(axis=0)
+    return distances
 
 
 def _nearer(points: Array, centroids: Array) -> Mask:
