@@ -5,23 +5,45 @@ from lossan.io._epochs import EpochFolder
 from lossan.io._findings import SEQUENCES, SUMMARY, read_findings, write_findings
 from lossan.io._labels import LabelsTable, read_labels, write_labels
 from lossan.io._options import ReadOptions
+from lossan.io._parts import Parts
 from lossan.io._read import read_log, scan_log
+from lossan.io._remote import is_remote, open_store, store_errors
 from lossan.io._source import recording_folder
+from lossan.io._units import (
+    Cut,
+    Unit,
+    cut_log,
+    plain_batch,
+    read_gathered,
+    unit_batches,
+    unit_columns,
+)
 from lossan.io._write import write_log
 
 __all__ = [
     "SEQUENCES",
     "SUMMARY",
+    "Cut",
     "EpochFolder",
     "LabelsTable",
+    "Parts",
     "ReadOptions",
+    "Unit",
     "atomic_file",
     "atomic_folder",
+    "cut_log",
+    "is_remote",
+    "open_store",
+    "plain_batch",
+    "read_gathered",
     "read_findings",
     "read_labels",
     "read_log",
     "recording_folder",
     "scan_log",
+    "store_errors",
+    "unit_batches",
+    "unit_columns",
     "write_findings",
     "write_labels",
     "write_log",
