@@ -3,11 +3,14 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from lossan.errors import OptionError, TableError
+from lossan.errors import OptionError, TableError, hint
+
+if TYPE_CHECKING:
+    from lossan.review import ImageFolder
 
 
 def review(
@@ -25,8 +28,10 @@ def review(
         bool, typer.Option("--blinded", help="Hide labels and names until the first opinion.")
     ] = False,
     order: Annotated[
-        Literal["suspicion", "class-pair", "group"],
-        typer.Option("--order", help="group: all of a patient's together."),
+        str,
+        typer.Option(
+            "--order", help="suspicion, class-pair, or group: all of a patient's together."
+        ),
     ] = "suspicion",
     top: Annotated[
         int | None,
@@ -37,7 +42,9 @@ def review(
     ] = False,
     classes: Annotated[
         str | None,
-        typer.Option("--classes", metavar="A,B,...", help="The classes in the order of their keys."),
+        typer.Option(
+            "--classes", metavar="A,B,...", help="The classes in the order of their keys."
+        ),
     ] = None,
     port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0: any.")] = 8765,
     host: Annotated[str, typer.Option("--host", help="Others than this machine: take care.")] = (
@@ -46,11 +53,13 @@ def review(
     no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,
 ) -> None:
     """Look at the suspects in a browser and decide; decisions go to decisions.jsonl."""
-    from lossan.review import Listener, Plan, check_review, open_review, serve_review
+    from lossan.review import ORDERS, Listener, Plan, check_review, open_review, serve_review
 
     check_review()
+    if order not in ORDERS:
+        raise OptionError(f"--order {order}: {hint(order, ORDERS)}")
     plan = Plan(
-        order=order,
+        order=cast("Any", order),
         top=top,
         blinded=blinded,
         adjudicate=adjudicate,

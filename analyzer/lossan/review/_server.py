@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 from pydantic import ValidationError
 
@@ -45,65 +45,84 @@ def review_app(
     hosts : Hosts
         The names it answers to.
     """
-    from anyio import CapacityLimiter
-    from anyio.to_thread import run_sync
     from starlette.applications import Starlette
-    from starlette.responses import JSONResponse, Response
     from starlette.routing import Route
 
-    page = _page_files()
-    decoders = CapacityLimiter(_DECODERS)
-
-    async def index(_request: "Request") -> "Response":
-        return Response(page["index.html"], media_type=_TYPES[".html"])
-
-    async def asset(request: "Request") -> "Response":
-        name = request.path_params["name"]
-        if name not in page:
-            raise ReviewError(404, "There is no such file.")
-        return Response(page[name], media_type=_TYPES[name[name.rindex(".") :]])
-
-    async def state(request: "Request") -> "Response":
-        reader = _reader(request) if "reader" in request.query_params else None
-        return await answer(lambda: review.state(reader, adjudicating=_adjudicating(request)))
-
-    async def items(request: "Request") -> "Response":
-        rows, reader = _rows(request), _reader(request)
-        return await answer(
-            lambda: {"items": review.items(rows, reader, adjudicating=_adjudicating(request))}
-        )
-
-    async def progress(request: "Request") -> "Response":
-        reader = _reader(request)
-        return await answer(lambda: review.progress(reader))
-
-    async def decide(request: "Request") -> "Response":
-        press = _press(await request.body())
-        return await answer(lambda: review.decide(press))
-
-    async def image(request: "Request") -> "Response":
-        path = review.image(request.path_params["row"])
-        picture = await run_sync(images.read, path, limiter=decoders)
-        if picture.trouble is not None:
-            raise ReviewError(404, picture.trouble)
-        return Response(picture.body, media_type=picture.media_type)
-
-    async def answer(work: Callable[[], dict[str, Any]]) -> "Response":
-        return JSONResponse(await run_sync(work))
-
+    pages = _Pages(review, images)
     app = Starlette(
         routes=[
-            Route("/", index),
-            Route("/page/{name}", asset),
-            Route("/image/{row:int}", image),
-            Route("/api/state", state),
-            Route("/api/items", items),
-            Route("/api/progress", progress),
-            Route("/api/decisions", decide, methods=["POST"]),
+            Route("/", pages.index),
+            Route("/page/{name}", pages.asset),
+            Route("/image/{row:int}", pages.image),
+            Route("/api/state", pages.state),
+            Route("/api/items", pages.items),
+            Route("/api/progress", pages.progress),
+            Route("/api/decisions", pages.decide, methods=["POST"]),
         ],
         exception_handlers={ReviewError: _refused, LossanError: _failed},
     )
     return Guard(app, token=token, cookie=cookie, hosts=hosts)
+
+
+@final
+class _Pages:
+    """What stands at each address."""
+
+    def __init__(self, review: Review, images: ImageFolder) -> None:
+        from anyio import CapacityLimiter
+
+        self._review, self._images = review, images
+        self._files = _page_files()
+        self._decoders = CapacityLimiter(_DECODERS)
+
+    async def index(self, _request: "Request") -> "Response":
+        return self._file("index.html")
+
+    async def asset(self, request: "Request") -> "Response":
+        return self._file(request.path_params["name"])
+
+    async def state(self, request: "Request") -> "Response":
+        reader = _reader(request) if "reader" in request.query_params else None
+        adjudicating = _adjudicating(request)
+        return await _answer(lambda: self._review.state(reader, adjudicating=adjudicating))
+
+    async def items(self, request: "Request") -> "Response":
+        rows, reader, adjudicating = _rows(request), _reader(request), _adjudicating(request)
+        return await _answer(
+            lambda: {"items": self._review.items(rows, reader, adjudicating=adjudicating)}
+        )
+
+    async def progress(self, request: "Request") -> "Response":
+        reader = _reader(request)
+        return await _answer(lambda: self._review.progress(reader))
+
+    async def decide(self, request: "Request") -> "Response":
+        press = _press(await request.body())
+        return await _answer(lambda: self._review.decide(press))
+
+    async def image(self, request: "Request") -> "Response":
+        from anyio.to_thread import run_sync
+        from starlette.responses import Response
+
+        path = self._review.image(request.path_params["row"])
+        picture = await run_sync(self._images.read, path, limiter=self._decoders)
+        if picture.trouble is not None:
+            raise ReviewError(404, picture.trouble)
+        return Response(picture.body, media_type=picture.media_type)
+
+    def _file(self, name: str) -> "Response":
+        from starlette.responses import Response
+
+        if name not in self._files:
+            raise ReviewError(404, "There is no such file.")
+        return Response(self._files[name], media_type=_TYPES[name[name.rindex(".") :]])
+
+
+async def _answer(work: Callable[[], dict[str, Any]]) -> "Response":
+    from anyio.to_thread import run_sync
+    from starlette.responses import JSONResponse
+
+    return JSONResponse(await run_sync(work))
 
 
 def _refused(_request: "Request", error: Exception) -> "Response":

@@ -36,9 +36,7 @@ class Review:
     def __init__(self, folder: Path, plan: Plan, suspects: Suspects, log: DecisionLog) -> None:
         self._folder, self.plan, self._suspects, self._log = folder, plan, suspects, log
         self._lock, self._standing = Lock(), Standing()
-        ids = queue(
-            suspects.table, order=plan.order, only_flagged=plan.top is None, top=plan.top
-        )
+        ids = queue(suspects.table, order=plan.order, only_flagged=plan.top is None, top=plan.top)
         self._queue = suspects.learn(ids)
         self._places = _places([suspects.at(row) for row in self._queue])
         self._labels = _labels(plan.classes, suspects.labels())
@@ -95,7 +93,9 @@ class Review:
                 "file": self._log.path.name,
             }
 
-    def items(self, rows: Iterable[int], reader: str, *, adjudicating: bool) -> list[dict[str, Any]]:
+    def items(
+        self, rows: Iterable[int], reader: str, *, adjudicating: bool
+    ) -> list[dict[str, Any]]:
         """Return what a reader may see of samples."""
         with self._lock:
             self._refresh()

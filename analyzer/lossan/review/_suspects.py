@@ -61,7 +61,7 @@ class Suspects:
         self._rows: dict[Name, int] = {}
 
     def learn(self, ids: Iterable[Name]) -> list[int]:
-        """Return the rows of samples; from then on `at` and `row_of` know them. Others are left out."""
+        """Return the rows of samples, which `at` knows from then on; others are left out."""
         wanted = list(ids)
         new = [sample for sample in wanted if sample not in self._rows]
         column = self.table["sample_id"]
@@ -75,10 +75,6 @@ class Suspects:
                 self._known[row] = _suspect(row, entry)
                 self._rows[entry["sample_id"]] = row
         return [self._rows[sample] for sample in wanted if sample in self._rows]
-
-    def row_of(self, sample: Name) -> int | None:
-        """Return the row of a sample that was asked for before."""
-        return self._rows.get(sample)
 
     def at(self, row: int) -> Suspect | None:
         """Return the sample in a row, None for one that was never asked for."""
