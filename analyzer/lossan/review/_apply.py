@@ -174,10 +174,9 @@ def reason(outcome: Outcome) -> str:
     return f"{done} between {readers}" if outcome.action is None else f"{done} by {readers}"
 
 
-def _said(decision: Any) -> str:
-    return (
-        f"{decision.action} {decision.label!r}" if decision.label is not None else decision.action
-    )
+def _said(decision: Decision) -> str:
+    what = "" if decision.label is None else f" {decision.label!r}"
+    return f"{decision.reader}: {decision.action}{what}"
 
 
 def _is_corrected(labels: LabelsTable) -> bool:
