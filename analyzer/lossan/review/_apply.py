@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from lossan.errors import DecisionsError, OptionError, hint
 from lossan.io import LabelsTable
-from lossan.review._decision import Name
+from lossan.review._decision import Decision, Name
 from lossan.review._outcomes import Outcome
 
 _TOLD = 10  # samples that a message lists
