@@ -1,10 +1,12 @@
 """Readers' decisions on findings: what is kept, what it comes to, and what to look at next."""
 
 from lossan.review._agreement import Agreement, cohen_kappa
+from lossan.review._apply import Applied, apply_decisions
 from lossan.review._decision import Decision, Shown, new_id, now
 from lossan.review._fingerprint import findings_fingerprint
 from lossan.review._images import ImageFolder
 from lossan.review._log import DECISIONS, DecisionLog
+from lossan.review._open import open_decisions
 from lossan.review._outcomes import Outcome, active, opinion, outcomes, standing
 from lossan.review._press import Plan
 from lossan.review._queue import ORDERS, queue
@@ -17,6 +19,7 @@ __all__ = [
     "DECISIONS",
     "ORDERS",
     "Agreement",
+    "Applied",
     "Decision",
     "DecisionLog",
     "ImageFolder",
@@ -27,11 +30,13 @@ __all__ = [
     "Shown",
     "Stopping",
     "active",
+    "apply_decisions",
     "check_review",
     "cohen_kappa",
     "findings_fingerprint",
     "new_id",
     "now",
+    "open_decisions",
     "open_review",
     "opinion",
     "outcomes",
