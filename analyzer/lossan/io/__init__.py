@@ -1,5 +1,6 @@
 """The only place that knows file formats."""
 
+from lossan.io._append import LineFile
 from lossan.io._atomic import atomic_file, atomic_folder, remove_file, remove_unfinished
 from lossan.io._epochs import EpochFolder
 from lossan.io._findings import SEQUENCES, SUMMARY, read_findings, write_findings
@@ -14,6 +15,7 @@ __all__ = [
     "SUMMARY",
     "EpochFolder",
     "LabelsTable",
+    "LineFile",
     "ReadOptions",
     "atomic_file",
     "atomic_folder",
