@@ -25,6 +25,10 @@ class LogError(LossanError):
         self.faults = tuple(faults)
         super().__init__(fault_text(where, self.faults))
 
+    def __reduce__(self) -> tuple[type["LogError"], tuple[str, tuple["Fault", ...]]]:
+        """Let it be sent from one process to another."""
+        return type(self), (self.where, self.faults)
+
 
 class DetectorError(LossanError):
     """A detector that is not there, lacks what it needs or cannot work on this log."""
@@ -36,6 +40,10 @@ class OptionError(LossanError):
 
 class TableError(LossanError):
     """A labels or findings table that cannot be used."""
+
+
+class DecisionsError(LossanError):
+    """Decisions that cannot be read, kept or applied."""
 
 
 class RecorderError(LossanError):

@@ -25,19 +25,12 @@ def part_bounds(scores: NDArray[np.float64], n_samples: int) -> NDArray[np.float
     return np.unique(ordered[places[places < len(ordered)]])[::-1]
 
 
-def sort_to_parts(
-    tasks: Tasks, pieces: Pieces, bounds: NDArray[np.float64]
-) -> tuple[list[Part], pa.Schema]:
+def sort_to_parts(tasks: Tasks, pieces: Pieces, bounds: NDArray[np.float64]) -> list[Part]:
     """Write each piece's findings by part; return the parts with their first ranks."""
     found = list(tasks.map("ranking", _cut, (pieces, bounds), pieces.each))
-    counts = np.sum([count for count, _ in found], axis=0)
+    counts = np.sum(found, axis=0)
     ranks = 1 + np.cumsum(counts) - counts
-    return [(p, int(r)) for p, (r, c) in enumerate(zip(ranks, counts, strict=True)) if c], found[0][1]
-
-
-def ranked(tasks: Tasks, pieces: Pieces, parts: list[Part]) -> Iterator[pa.Table]:
-    """Yield the parts of the findings, each ranked."""
-    yield from tasks.map("writing", rank_part, pieces, parts)
+    return [(p, int(r)) for p, (r, c) in enumerate(zip(ranks, counts, strict=True)) if c]
 
 
 def rank_part(pieces: Pieces, part: Part) -> pa.Table:
@@ -53,9 +46,7 @@ def rank_part(pieces: Pieces, part: Part) -> pa.Table:
     return table.set_column(table.column_names.index("rank"), "rank", ranks)
 
 
-def _cut(
-    common: tuple[Pieces, NDArray[np.float64]], piece: Piece
-) -> tuple[NDArray[np.int64], pa.Schema]:
+def _cut(common: tuple[Pieces, NDArray[np.float64]], piece: Piece) -> NDArray[np.int64]:
     pieces, bounds = common
     batch, found = judged(pieces, piece)
     # the unscored, NaN, are in the last part, at its end
@@ -71,7 +62,7 @@ def _cut(
             yield inside.to_batches()[0] if len(inside) else _none(table.schema)
 
     pieces.plan.spill.write_batches(_file(piece), table.schema, batches())
-    return counts, table.schema
+    return counts
 
 
 def _none(schema: pa.Schema) -> pa.RecordBatch:
@@ -80,4 +71,3 @@ def _none(schema: pa.Schema) -> pa.RecordBatch:
 
 def _file(piece: Piece) -> str:
     return f"found-{piece.number}"
-

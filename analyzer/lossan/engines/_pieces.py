@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lossan.build import Draft, finish
-from lossan.engines._shuffle import Fragment, Plan
+from lossan.engines._shuffle import Plan
 from lossan.errors import Fault
 from lossan.features import FEATURES, compute_features
 from lossan.io import read_gathered
@@ -56,12 +56,10 @@ class Piece:
         return f"features-{self.number}"
 
 
-def make_piece(plan: Plan, numbered: tuple[int, list[Fragment]]) -> Piece:
+def make_piece(plan: Plan, numbered: tuple[int, list[str]]) -> Piece:
     """Read a bucket, apply the rules of the format, and keep its samples with their features."""
-    number, fragments = numbered
-    batches = [
-        plan.spill.read_batch(f.name, number) for f in fragments if f.counts[number]
-    ]
+    number, files = numbered
+    batches = [plan.spill.read_batch(file, number) for file in files]
     if not batches:
         return Piece(number, 0, 0, ())
     draft = read_gathered(batches, plan.parts, plan.options)
@@ -184,9 +182,7 @@ class Pieces:
         fields = [(f.name, self._kinds.get(f.name, f.type)) for f in batch.schema]
         return batch.cast(pa.schema(fields))
 
-    def overlapping(
-        self, starts: NDArray[np.int64], rows: slice
-    ) -> list[tuple[Piece, slice]]:
+    def overlapping(self, starts: NDArray[np.int64], rows: slice) -> list[tuple[Piece, slice]]:
         """Return the pieces that hold some rows, and which rows of theirs those are."""
         first = int(np.searchsorted(starts, rows.start, side="right")) - 1
         found = []

@@ -1,5 +1,6 @@
 """The features of all scorable samples, in files, as k-means takes them."""
 
+from itertools import pairwise
 from typing import Any, final
 
 import numpy as np
@@ -50,7 +51,7 @@ class SpilledPoints:
         starts = self._pieces.scorable_starts
         wanted = [
             (number, rows[low:high] - starts[number])
-            for number, (low, high) in enumerate(zip(cuts, cuts[1:], strict=False))
+            for number, (low, high) in enumerate(pairwise(cuts))
             if high > low
         ]
         found = list(self._tasks.map("k-means", _take, self._pieces, wanted))

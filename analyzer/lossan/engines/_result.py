@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lossan._version import __version__
@@ -19,8 +21,18 @@ from lossan.engines._summary import Sample, Tally, sample_of
 from lossan.engines._tasks import Tasks
 from lossan.engines._verdict import above
 from lossan.findings import MOST_SEQUENCES, findings_table
-from lossan.io import FindingsWriter
+from lossan.io import (
+    SEQUENCES,
+    SUMMARY,
+    atomic_folder,
+    is_remote,
+    open_remote,
+    write_findings,
+    write_findings_part,
+    write_log,
+)
 from lossan.losslog import LossLog
+from lossan.plots import can_plot, draw_sequences
 from lossan.results import DetectorSummary, LogSummary, Overview, Summary
 from lossan.typical import typical_samples
 
@@ -122,15 +134,39 @@ class LargeResult:
         """
         bounds = part_bounds(self._sample.score, self.pieces.n_samples)
         parts = sort_to_parts(self.tasks, self.pieces, bounds)
-        summary = self.summary.model_dump_json(indent=2)
-        writer = FindingsWriter(folder, summary, self._shown())
-        if not self.in_parts:
-            return writer.write(self.tasks.map("writing", rank_part, self.pieces, parts))
-        with writer.in_parts() as root:
-            common = (self.pieces, root)
-            for _ in self.tasks.map("writing", _write_part, common, list(enumerate(parts))):
-                pass
-        return writer.names
+        summary, shown = self.summary.model_dump_json(indent=2), self._shown()
+        if is_remote(folder):
+            return self._save_remote(folder.rstrip("/"), parts, summary, shown)
+        with atomic_folder(Path(folder)) as temporary:
+            if self.in_parts:
+                self._write_parts(str(temporary), parts)
+                (temporary / SUMMARY).write_text(summary + "\n")
+            else:
+                tables = self.tasks.map("writing", rank_part, self.pieces, parts)
+                write_findings(tables, summary, temporary)
+            write_log(shown, temporary / SEQUENCES, layout="wide")
+            if can_plot():
+                with (temporary / "sequences.png").open("wb") as file:
+                    draw_sequences(file, shown.epochs, *self.typical(_TYPICAL))
+            return sorted(file.name for file in temporary.iterdir())
+
+    def _save_remote(
+        self, folder: str, parts: list[Part], summary: str, shown: LossLog
+    ) -> list[str]:
+        """Write to a store, the summary last: where it is, all is."""
+        self._write_parts(folder, parts)
+        with NamedTemporaryFile(suffix=".parquet") as local:
+            write_log(shown, Path(local.name), layout="wide")
+            with open_remote(f"{folder}/{SEQUENCES}") as file:
+                file.write(Path(local.name).read_bytes())
+        with open_remote(f"{folder}/{SUMMARY}") as file:
+            file.write(summary.encode() + b"\n")
+        return ["findings.parquet", SEQUENCES, SUMMARY]
+
+    def _write_parts(self, folder: str, parts: list[Part]) -> None:
+        common = (self.pieces, folder)
+        for _ in self.tasks.map("writing", _write_part, common, list(enumerate(parts))):
+            pass
 
     @cached_property
     def _sample(self) -> Sample:
@@ -158,8 +194,15 @@ class LargeResult:
         ids = rows.column("sample_id")
         order = stable_order(ids)
         ordered = ids.take(pa.array(order))
-        new = np.append(True, ~ordered[1:].equals(ordered[:-1]) & _differs(ordered))
-        return log_of(self.pieces, rows.take(pa.array(order[new])))
+        fresh = pc.not_equal(ordered[1:], ordered[:-1]).to_numpy(zero_copy_only=False)
+        return log_of(self.pieces, rows.take(pa.array(order[np.append(True, fresh)])))
 
 
-def _differs(ordered: pa.Array) -> NDArray[np.bool_]: ...
+def _ranking(found: Sample, count: int) -> NDArray[np.int64]:
+    return np.argsort(-found.score, kind="stable")[:count]
+
+
+def _write_part(common: tuple[Pieces, str], numbered: tuple[int, Part]) -> None:
+    pieces, folder = common
+    number, part = numbered
+    write_findings_part(rank_part(pieces, part), folder, number)

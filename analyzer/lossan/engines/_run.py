@@ -9,12 +9,11 @@ from lossan.clustering import Centroids
 from lossan.config import AnalyzeConfig
 from lossan.detectors import KMeansDetector, make
 from lossan.engines._dask import dask_tasks
-from lossan.engines._pieces import Piece, Pieces, faults_of, make_piece
+from lossan.engines._pieces import Pieces, faults_of, make_piece
 from lossan.engines._points import SpilledPoints
 from lossan.engines._result import LargeResult
-from lossan.engines._shuffle import BUCKET_CELLS, UNIT_ROWS, Fragment, Plan, bounds_of
+from lossan.engines._shuffle import BUCKET_CELLS, UNIT_ROWS, Fragment, Plan, bounds_of, survey
 from lossan.engines._shuffle import shuffle as shuffle_unit
-from lossan.engines._shuffle import survey
 from lossan.engines._spill import Spill, spill_below
 from lossan.engines._summary import Tally
 from lossan.engines._tasks import Progress, Tasks, Threads
@@ -113,9 +112,7 @@ def analyze_large(
         }
         summary = DetectorSummary(name=chosen.name, parameters=parameters)
         tally = _judge(tasks, pieces, centroids)
-        yield LargeResult(
-            source, tasks, pieces, tally, summary, created, in_parts=engine == "dask"
-        )
+        yield LargeResult(source, tasks, pieces, tally, summary, created, in_parts=engine == "dask")
 
 
 @contextmanager
@@ -180,6 +177,3 @@ def _judge(tasks: Tasks, pieces: Pieces, centroids: Centroids) -> Tally:
     question = Question(pieces, centroids, step, MOST_SEQUENCES)
     verdicts = list(tasks.map("judging", judge, question, pieces.each))
     return Tally(pieces, verdicts, step)
-
-
-__all__ = ["ENGINES", "LargeResult", "Piece", "analyze_large"]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lossan.errors import OutputError
-from lossan.io import is_remote, open_store, store_errors
+from lossan.io import is_remote, open_remote, open_store
 
 Writer = Callable[[Any], None]
 
@@ -64,9 +64,7 @@ class Spill:
 
         return self._write(name, write)
 
-    def read_matrix(
-        self, name: str, shape: tuple[int, int], columns: slice
-    ) -> NDArray[np.float64]:
+    def read_matrix(self, name: str, shape: tuple[int, int], columns: slice) -> NDArray[np.float64]:
         """Read some columns of numbers of that shape."""
         n_rows, n = shape
         out = np.empty((n_rows, columns.stop - columns.start))
@@ -79,8 +77,7 @@ class Spill:
     def _write(self, name: str, write: Writer) -> int:
         if is_remote(self.root):
             url = f"{self.root}/{name}"
-            store, place = open_store(url)
-            with store_errors(url), store.open(place, "wb") as file:
+            with open_remote(url) as file:
                 write(file)
                 return int(file.tell())
         path = Path(self.root, name)
@@ -101,13 +98,11 @@ class Spill:
     def _open(self, name: str) -> Iterator[Any]:
         if is_remote(self.root):
             url = f"{self.root}/{name}"
-            store, place = open_store(url)
-            with store_errors(url), store.open(place, "rb") as file:
+            with open_remote(url, "rb") as file:
                 yield file
         else:
-            file: IO[bytes]
-            with pa.OSFile(str(Path(self.root, name))) as file:
-                yield file
+            with pa.OSFile(str(Path(self.root, name))) as local:
+                yield local
 
 
 @contextmanager

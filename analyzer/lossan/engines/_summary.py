@@ -16,7 +16,15 @@ from lossan.describe import (
     most_frequent,
 )
 from lossan.engines._pieces import Pieces, log_of
-from lossan.engines._verdict import EVALUATED, Described, Truth, Verdict, codes_in, features_of
+from lossan.engines._verdict import (
+    EVALUATED,
+    Described,
+    Truth,
+    Verdict,
+    codes_in,
+    features_of,
+    suggested,
+)
 from lossan.evaluate import evaluate, evaluation_of
 from lossan.features import Features
 from lossan.losslog import LossLog
@@ -63,8 +71,8 @@ class Tally:
         if not truths:
             return None
         if self.pieces.n_samples > EVALUATED:
-            counts = sum(t.counts for t in truths)
-            tp, fp, fn, tn = (counts.sum(axis=0) if code is None else counts[code]).tolist()  # type: ignore[union-attr]
+            counts = np.sum([t.counts for t in truths], axis=0)
+            tp, fp, fn, tn = (counts.sum(axis=0) if code is None else counts[code]).tolist()
             return evaluation_of(tp, fp, fn, tn)
         chosen = [_chosen(t, code) for t in truths]
         wrong, flagged, score = (np.concatenate(each) for each in zip(*chosen, strict=True))
@@ -89,7 +97,7 @@ class Tally:
         labels = self.pieces.labels
         if labels is None:
             return []
-        counts = sum(v.by_label for v in self.verdicts)
+        counts = np.sum([v.by_label for v in self.verdicts], axis=0)
         usual = ~sample.flagged & sample.features.scorable
         codes = codes_in(labels, sample.log.label, sample.log.n_samples)
         usual &= codes >= 0
@@ -97,9 +105,9 @@ class Tally:
         return [
             ClassSummary(
                 label=label,
-                n_samples=int(counts[0][code]),  # type: ignore[index]
-                n_flagged=int(counts[1][code]),  # type: ignore[index]
-                n_unscored=int(counts[2][code]),  # type: ignore[index]
+                n_samples=int(counts[0][code]),
+                n_flagged=int(counts[1][code]),
+                n_unscored=int(counts[2][code]),
                 median_loss=medians[code],
                 evaluation=self.evaluation(code),
             )
@@ -122,10 +130,12 @@ class Tally:
 class Sample:
     """Some samples of a log, in the order of their ids, with what was found of them."""
 
+    rows: pa.RecordBatch
     log: LossLog
     features: Features
     score: NDArray[np.float64]
     flagged: NDArray[np.bool_]
+    suggested: pa.Array | None
 
     def summarised(self) -> dict[str, object]:
         """Return the distributions that a summary holds."""
@@ -142,11 +152,14 @@ def sample_of(pieces: Pieces, described: Sequence[Described]) -> Sample:
     batches = [one.rows for one in described]
     rows = pa.Table.from_batches(batches).combine_chunks()
     batch = rows.to_batches()[0] if len(rows) else batches[0]
+    flagged = np.concatenate([one.flagged for one in described])
     return Sample(
-        log_of(pieces, batch),
-        features_of(batch),
-        np.concatenate([one.score for one in described]),
-        np.concatenate([one.flagged for one in described]),
+        rows=batch,
+        log=log_of(pieces, batch),
+        features=features_of(batch),
+        score=np.concatenate([one.score for one in described]),
+        flagged=flagged,
+        suggested=suggested(pieces, batch, flagged),
     )
 
 

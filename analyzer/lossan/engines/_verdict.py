@@ -165,9 +165,7 @@ def table_of(
     )
 
 
-def suggested(
-    pieces: Pieces, batch: pa.RecordBatch, flagged: NDArray[np.bool_]
-) -> pa.Array | None:
+def suggested(pieces: Pieces, batch: pa.RecordBatch, flagged: NDArray[np.bool_]) -> pa.Array | None:
     """Return the label that each flagged sample should have instead, as `suggest_labels` does."""
     if "suggested_label" in batch.schema.names:
         other = batch.column("suggested_label")

@@ -1,13 +1,20 @@
 """The only place that knows file formats."""
 
-from lossan.io._atomic import atomic_file, atomic_folder
+from lossan.io._append import LineFile
+from lossan.io._atomic import atomic_file, atomic_folder, remove_file, remove_unfinished
 from lossan.io._epochs import EpochFolder
-from lossan.io._findings import SEQUENCES, SUMMARY, read_findings, write_findings
+from lossan.io._findings import (
+    SEQUENCES,
+    SUMMARY,
+    read_findings,
+    write_findings,
+    write_findings_part,
+)
 from lossan.io._labels import LabelsTable, read_labels, write_labels
 from lossan.io._options import ReadOptions
 from lossan.io._parts import Parts
 from lossan.io._read import read_log, scan_log
-from lossan.io._remote import is_remote, open_store, store_errors
+from lossan.io._remote import is_remote, open_remote, open_store
 from lossan.io._source import recording_folder
 from lossan.io._units import (
     Cut,
@@ -26,6 +33,7 @@ __all__ = [
     "Cut",
     "EpochFolder",
     "LabelsTable",
+    "LineFile",
     "Parts",
     "ReadOptions",
     "Unit",
@@ -33,18 +41,21 @@ __all__ = [
     "atomic_folder",
     "cut_log",
     "is_remote",
+    "open_remote",
     "open_store",
     "plain_batch",
-    "read_gathered",
     "read_findings",
+    "read_gathered",
     "read_labels",
     "read_log",
     "recording_folder",
+    "remove_file",
+    "remove_unfinished",
     "scan_log",
-    "store_errors",
     "unit_batches",
     "unit_columns",
     "write_findings",
+    "write_findings_part",
     "write_labels",
     "write_log",
 ]

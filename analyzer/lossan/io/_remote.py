@@ -44,7 +44,7 @@ def open_store(url: str) -> tuple[Any, str]:
     try:
         import fsspec
 
-        return fsspec.core.url_to_fs(url)  # type: ignore[no-any-return]
+        return fsspec.core.url_to_fs(url)
     except ImportError as error:
         message = (
             f"to reach it fsspec and its plug-in for the store are needed ({error}). Install "
@@ -53,6 +53,14 @@ def open_store(url: str) -> tuple[Any, str]:
         raise LogError(url, [Fault("store", message)]) from error
     except ValueError as error:
         raise LogError(url, [Fault("store", f"no such kind of store: {error}.")]) from error
+
+
+@contextmanager
+def open_remote(url: str, mode: str = "wb") -> Iterator[Any]:
+    """Open a file in a store; what is written appears whole when it is closed."""
+    store, place = open_store(url)
+    with store_errors(url), store.open(place, mode) as file:
+        yield file
 
 
 def remote_files(url: str) -> list[tuple[str, RemoteFile]]:
