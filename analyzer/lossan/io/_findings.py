@@ -122,7 +122,8 @@ def _read(file: Path) -> Any:
         if parquet:
             return open_parquet(file).read()
         table = pa.csv.read_csv(file, convert_options=_AS_WRITTEN)
-    for field in set(_NAMES) & set(table.column_names):
+        names = table.column_names
+    for field in set(_NAMES) & set(names):
         values = integers_where_all_are(_as_it_was(table[field].combine_chunks()))
         table = table.set_column(table.column_names.index(field), field, values)
     return table

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 PARQUET_MAGIC = b"PAR1"
 _SCHEMA_KEY, _PUT_ASIDE = b"ARROW:schema", b"lossan:other"  # of equal length
 _EXTENSION = b"ARROW:extension:name"
+_VALUE_FOLLOWS = b"\x18"  # in Thrift's compact protocol: the next field, of bytes
 _AT_ONCE = 1 << 16  # bytes from the end, enough for most footers
 
 
@@ -47,10 +48,10 @@ def read_footer(source: Any) -> pq.FileMetaData:
         When the file has none that is whole.
     """
     raw = raw_footer(source)
-    footer = _parse(raw)
-    if _names_extensions(raw, footer):
-        return _parse(raw.replace(_SCHEMA_KEY, _PUT_ASIDE))
-    return footer
+    if _names_extensions(raw):  # told before Arrow sees it: it acts on them already here
+        raw = raw.replace(_SCHEMA_KEY, _PUT_ASIDE)
+    whole = b"".join([PARQUET_MAGIC, raw, struct.pack("<I", len(raw)), PARQUET_MAGIC])
+    return pq.read_metadata(pa.BufferReader(whole))
 
 
 def raw_footer(source: Any) -> bytes:
@@ -72,16 +73,22 @@ def raw_footer(source: Any) -> bytes:
     return tail[len(tail) - length - 8 : -8]
 
 
-def _names_extensions(raw: bytes, footer: pq.FileMetaData) -> bool:
+def _names_extensions(raw: bytes) -> bool:
     """Tell whether the Arrow schema in a footer names an extension type, or may be hiding one."""
-    if raw.count(_SCHEMA_KEY) != 1:
-        return _SCHEMA_KEY in raw
+    count = raw.count(_SCHEMA_KEY)
+    if count != 1:
+        return count > 1
+    place = raw.index(_SCHEMA_KEY) + len(_SCHEMA_KEY)
+    if raw[place : place + 1] != _VALUE_FOLLOWS:
+        return True
+    length = shift = 0
+    for byte in raw[place + 1 : place + 6]:  # a variable-length integer, low bits first
+        place += 1
+        length |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            break
     try:
-        return _EXTENSION in b64decode((footer.metadata or {}).get(_SCHEMA_KEY, b""), validate=True)
+        return _EXTENSION in b64decode(raw[place + 1 : place + 1 + length], validate=True)
     except binascii.Error:
         return True
-
-
-def _parse(raw: bytes) -> pq.FileMetaData:
-    whole = b"".join([PARQUET_MAGIC, raw, struct.pack("<I", len(raw)), PARQUET_MAGIC])
-    return pq.read_metadata(pa.BufferReader(whole))
