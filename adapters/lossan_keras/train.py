@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from lossan import LossanError, Recorder
-from lossan.io import atomic_file, read_arrays
+from lossan.io import atomic_file, read_arrays, remove_unfinished
 from lossan.training import (
     History,
     Progress,
@@ -43,8 +43,9 @@ def train(plan: TrainPlan) -> None:
         how = plan.recorder_options(keep_epochs=done)
         stated = {"framework": f"keras {keras.__version__} on {keras.backend.backend()}"}
         how["metadata"] = {**how["metadata"], **stated}
-        history = History(options.output, keep=done)
         with Recorder(options.output, **how) as recorder:
+            history = History(options.output, keep=done)
+            remove_unfinished(_checkpoint(options.output))
             for epoch in range(done, options.epochs):
                 figures = training.run_epoch(epoch, recorder)
                 recorder.end_epoch()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from lossan import LossanError
-from lossan.io import atomic_file
+from lossan.io import atomic_file, remove_unfinished
 from lossan.training import (
     History,
     Progress,
@@ -52,6 +52,7 @@ def train(plan: TrainPlan) -> None:
     how = plan.recorder_options(keep_epochs=done)
     recorder = TorchRecorder(options.output, **how)
     history = History(options.output, keep=done)
+    remove_unfinished(_checkpoint(options.output))
     with recorder:
         for epoch in range(done, options.epochs):
             figures = training.run_epoch(epoch, recorder)

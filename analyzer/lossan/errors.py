@@ -38,6 +38,10 @@ class TableError(LossanError):
     """A labels or findings table that cannot be used."""
 
 
+class DecisionsError(LossanError):
+    """Decisions that cannot be read, kept or applied."""
+
+
 class RecorderError(LossanError):
     """A call of the Recorder that would lose or falsify what was recorded."""
 

@@ -14,6 +14,7 @@ import typer
 from lossan import __version__
 from lossan.cli import (
     _analyze,
+    _apply,
     _compare,
     _experiment,
     _inspect,
@@ -67,6 +68,7 @@ for _module in (
     _experiment,
     _compare,
     _report,
+    _apply,
 ):
     for _name, _command in _module.COMMANDS.items():
         app.command(_name)(_command)

@@ -1,6 +1,7 @@
 """The only place that knows file formats."""
 
-from lossan.io._atomic import atomic_file, atomic_folder
+from lossan.io._append import LineFile
+from lossan.io._atomic import atomic_file, atomic_folder, remove_file, remove_unfinished
 from lossan.io._epochs import EpochFolder
 from lossan.io._findings import SEQUENCES, SUMMARY, read_findings, write_findings
 from lossan.io._labels import LabelsTable, read_labels, write_labels
@@ -15,6 +16,7 @@ __all__ = [
     "SUMMARY",
     "EpochFolder",
     "LabelsTable",
+    "LineFile",
     "ReadOptions",
     "atomic_file",
     "atomic_folder",
@@ -23,6 +25,8 @@ __all__ = [
     "read_labels",
     "read_log",
     "recording_folder",
+    "remove_file",
+    "remove_unfinished",
     "scan_log",
     "write_findings",
     "write_labels",

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossan.errors import LossanError
-from lossan.io import atomic_file
+from lossan.io import atomic_file, remove_unfinished
 
 
 @final
 class History:
-    """Per-epoch figures, written whole after each epoch.
+    """Per-epoch figures, written whole after each epoch; made once the log is held.
 
     Parameters
     ----------
@@ -25,6 +25,7 @@ class History:
 
     def __init__(self, log: Path, *, keep: int = 0) -> None:
         self.path = history_file(log)
+        remove_unfinished(self.path)
         self.epochs: list[dict[str, Any]] = []
         if keep and self.path.exists():
             self.epochs = read_history(log)[:keep]

@@ -1,0 +1,109 @@
+"""Images of a review as a browser shows them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, final
+
+from lossan.errors import LossanError
+from lossan.training import open_image
+
+_AS_THEY_ARE = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})  # CMYK and deep grey are converted
+_LONGEST = 4096  # pixels; a browser slows down beyond that
+_LOSSLESS = 2048 * 2048  # pixels up to which a converted image stays lossless
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image as it is sent, or why there is none.
+
+    Parameters
+    ----------
+    body : bytes
+    media_type : str
+    trouble : str, optional
+        Why it cannot be shown; then there is no body.
+    """
+
+    body: bytes = b""
+    media_type: str = ""
+    trouble: str | None = None
+
+
+@final
+class ImageFolder:
+    """The images below a folder; nothing outside it is ever read.
+
+    Parameters
+    ----------
+    root : Path
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.resolve()
+
+    def find(self, path: str) -> Path | str:
+        """Return the file of an image, or why there is none."""
+        try:
+            file = (self._root / path).resolve()
+            if not file.is_relative_to(self._root):
+                return "it lies outside the folder of images"
+            if not file.is_file():
+                return "there is no such file"
+        except (OSError, ValueError, RuntimeError):  # a loop of links, a NUL in the name
+            return "its file cannot be reached"
+        return file
+
+    def read(self, path: str) -> Picture:
+        """Return an image: as it is where browsers know its kind, converted otherwise.
+
+        Deep grey is stretched to the range it uses, as 12 bits in 16 would look black.
+        """
+        file = self.find(path)
+        if isinstance(file, str):
+            return Picture(trouble=file)
+        try:
+            kind = _kind(file)
+            if kind is not None:
+                return Picture(file.read_bytes(), kind)
+            return _converted(open_image(file, about=_LONGEST))
+        except LossanError:
+            return Picture(trouble="it is broken, or of a kind unknown here")
+        except OSError as error:
+            return Picture(trouble=f"it cannot be read: {error.strerror or error}")
+
+    def lacking(self, paths: Iterable[str]) -> list[tuple[str, str]]:
+        """Return the paths that lead to no file, each with the reason."""
+        looked = ((path, self.find(path)) for path in paths)
+        return [(path, found) for path, found in looked if isinstance(found, str)]
+
+
+def _kind(file: Path) -> str | None:
+    """Return the media type of a sound image that browsers show rightly, None for any other."""
+    from PIL import Image
+
+    try:
+        with Image.open(file) as image:
+            fits = max(image.size) <= _LONGEST and not getattr(image, "is_animated", False)
+            if not fits or image.mode not in _MODES or image.format not in _AS_THEY_ARE:
+                return None
+            kind = _AS_THEY_ARE[image.format]
+            # The whole file is gone through, so that a cut-off one is told and not shown half grey;
+            # an eighth of the pixels is enough for that, where the format can do it.
+            image.draft(image.mode, (image.width // 8, image.height // 8))
+            image.load()
+    except Exception as error:  # Pillow raises whatever a broken file makes it raise
+        raise LossanError(f"{file}: cannot be read as an image ({error}).") from error
+    return kind
+
+
+def _converted(image: Any) -> Picture:
+    image.thumbnail((_LONGEST, _LONGEST))
+    out = BytesIO()
+    if image.width * image.height <= _LOSSLESS:
+        image.save(out, "PNG", compress_level=1)
+        return Picture(out.getvalue(), "image/png")
+    image.save(out, "JPEG", quality=95, subsampling=0)
+    return Picture(out.getvalue(), "image/jpeg")

@@ -1,0 +1,129 @@
+"""When to stop: the rule of right labels in a row, and how many wrong ones are left."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lossan.review._decision import Decision, Name
+from lossan.review._outcomes import Outcome, outcomes
+from lossan.review._queue import Findings, as_table
+
+CLEAN = 30
+"""So many right labels in a row: at 95% confidence fewer than 1 in 10 there are wrong."""
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """How far a review came, and whether it may end.
+
+    Parameters
+    ----------
+    clean_in_a_row : int
+        Of the samples reviewed, in order of suspicion, the last so many have right labels.
+    reviewed : int
+        Samples with a decision that counts.
+    wrong_found : int
+        Those of them that some reader or the adjudicator gave another label.
+    queue_left : int
+        Flagged samples without a decision.
+    expected_left : float or None
+        The expected number of wrong labels among all samples without a decision, the sum of their
+        probabilities; None where the detector gives none.
+    stop : bool
+    advice : str
+    """
+
+    clean_in_a_row: int
+    reviewed: int
+    wrong_found: int
+    queue_left: int
+    expected_left: float | None
+    stop: bool
+    advice: str
+
+
+def stopping(findings: Findings, decisions: Iterable[Decision], *, clean: int = CLEAN) -> Stopping:
+    """Tell how far a review came, and whether it may end.
+
+    It may when all flagged samples are reviewed, or when the last ones in order of suspicion, so
+    many as `clean` says, have right labels and none more suspicious is left. Of k samples without
+    a wrong one the share of wrong ones is below 1 - 0.05^(1/k) at 95% confidence, about 3 / k.
+
+    Parameters
+    ----------
+    findings : DataFrame or pyarrow.Table
+        Most suspicious first.
+    decisions : iterable of Decision
+    clean : int
+    """
+    table = as_table(findings)
+    made = outcomes(decisions)
+    ids: list[Name] = table["sample_id"].to_pylist()
+    seen = np.fromiter((sample in made for sample in ids), bool, len(ids))
+    flagged = table["flagged"].to_numpy().astype(bool)
+    rows = np.flatnonzero(seen)
+    wrong = np.array([_is_wrong(made[ids[row]]) for row in rows], bool)
+    right = np.array([made[ids[row]].action == "keep" for row in rows], bool)
+    row_of_last = int(rows[-1]) if len(rows) else 0
+    skipped = int((flagged[:row_of_last] & ~seen[:row_of_last]).sum())
+    streak = _streak(right)
+    left = int((flagged & ~seen).sum())
+    expected = _expected(table, ~seen)
+    enough = streak >= clean and not skipped
+    return Stopping(
+        clean_in_a_row=streak,
+        reviewed=len(rows),
+        wrong_found=int(wrong.sum()),
+        queue_left=left,
+        expected_left=expected,
+        stop=enough or not left,
+        advice=_advice(left, streak, clean, skipped) + _left(expected),
+    )
+
+
+def _is_wrong(outcome: Outcome) -> bool:
+    if outcome.state == "conflict":
+        return any(d.action == "relabel" for d in outcome.decisions)
+    return outcome.action == "relabel"
+
+
+def _streak(right: NDArray[np.bool_]) -> int:
+    breaks = np.flatnonzero(~right)
+    return len(right) - (int(breaks[-1]) + 1 if len(breaks) else 0)
+
+
+def _expected(findings: "Findings", unseen: NDArray[np.bool_]) -> float | None:
+    if "probability" not in findings.column_names:
+        return None
+    probability = findings["probability"].to_numpy().astype(float)
+    if np.isnan(probability).all():
+        return None
+    return float(np.nansum(probability[unseen]))
+
+
+def _advice(left: int, streak: int, clean: int, skipped: int) -> str:
+    if not left:
+        return "All suspects have been reviewed."
+    if streak < clean:
+        return (
+            f"Go on: {left:,} suspects are left, and the last {streak} in order of suspicion had "
+            f"right labels; {clean} in a row would be enough."
+        )
+    if skipped:
+        return (
+            f"Go back: the last {streak} in order of suspicion had right labels, but {skipped:,} "
+            "more suspicious ones have not been reviewed."
+        )
+    bound = 1 - 0.05 ** (1 / streak)
+    return (
+        f"You may stop: the last {streak} in order of suspicion had right labels, so at 95% "
+        f"confidence at most {bound:.0%} of the {left:,} left are wrong."
+    )
+
+
+def _left(expected: float | None) -> str:
+    if expected is None:
+        return ""
+    return f" About {expected:.1f} wrong labels are expected among all samples not reviewed."
