@@ -27,7 +27,20 @@ def kills(folder: Path, options: argparse.Namespace) -> Iterable[Tally]:
         yield kill.kill_trainings(folder / adapter, adapter, count, options.seed)
 
 
-FAULTS: dict[str, Callable[[Path, argparse.Namespace], Iterable[Tally]]] = {"kill": kills}
+def power(folder: Path, options: argparse.Namespace) -> Iterable[Tally]:
+    """Power cuts before every file operation."""
+    import power
+
+    if not options.quick:
+        scenarios.append(power.training(folder))
+    for number, scenario in enumerate(scenarios):
+        yield power.cut_power(folder / str(number), scenario)
+
+
+FAULTS: dict[str, Callable[[Path, argparse.Namespace], Iterable[Tally]]] = {
+    "kill": kills,
+    "power": power,
+}
 
 
 def main() -> int:
