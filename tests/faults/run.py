@@ -12,6 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import kill
+import power
 from tally import HEAD, Tally
 
 ADAPTERS = ("torch", "keras")
@@ -27,10 +28,9 @@ def kills(folder: Path, options: argparse.Namespace) -> Iterable[Tally]:
         yield kill.kill_trainings(folder / adapter, adapter, count, options.seed)
 
 
-def power(folder: Path, options: argparse.Namespace) -> Iterable[Tally]:
-    """Power cuts before every file operation."""
-    import power
-
+def power_cuts(folder: Path, options: argparse.Namespace) -> Iterable[Tally]:
+    """Cut the power before every file operation."""
+    scenarios = list(power.scenarios())
     if not options.quick:
         scenarios.append(power.training(folder))
     for number, scenario in enumerate(scenarios):
@@ -39,7 +39,7 @@ def power(folder: Path, options: argparse.Namespace) -> Iterable[Tally]:
 
 FAULTS: dict[str, Callable[[Path, argparse.Namespace], Iterable[Tally]]] = {
     "kill": kills,
-    "power": power,
+    "power": power_cuts,
 }
 
 
