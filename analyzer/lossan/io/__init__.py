@@ -5,6 +5,7 @@ from lossan.io._atomic import atomic_file, atomic_folder, remove_file, remove_un
 from lossan.io._epochs import EpochFolder
 from lossan.io._findings import SEQUENCES, SUMMARY, read_findings, write_findings
 from lossan.io._labels import LabelsTable, read_labels, write_labels
+from lossan.io._npz import read_arrays
 from lossan.io._options import ReadOptions
 from lossan.io._read import read_log, scan_log
 from lossan.io._source import recording_folder
@@ -19,6 +20,7 @@ __all__ = [
     "ReadOptions",
     "atomic_file",
     "atomic_folder",
+    "read_arrays",
     "read_findings",
     "read_labels",
     "read_log",
