@@ -12,6 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import kill
+import power
 from tally import HEAD, Tally
 
 ADAPTERS = ("torch", "keras")
@@ -27,7 +28,19 @@ def kills(folder: Path, options: argparse.Namespace) -> Iterable[Tally]:
         yield kill.kill_trainings(folder / adapter, adapter, count, options.seed)
 
 
-FAULTS: dict[str, Callable[[Path, argparse.Namespace], Iterable[Tally]]] = {"kill": kills}
+def power_cuts(folder: Path, options: argparse.Namespace) -> Iterable[Tally]:
+    """Cut the power before every file operation."""
+    scenarios = list(power.scenarios())
+    if not options.quick:
+        scenarios.append(power.training(folder))
+    for number, scenario in enumerate(scenarios):
+        yield power.cut_power(folder / str(number), scenario)
+
+
+FAULTS: dict[str, Callable[[Path, argparse.Namespace], Iterable[Tally]]] = {
+    "kill": kills,
+    "power": power_cuts,
+}
 
 
 def main() -> int:

@@ -1,10 +1,12 @@
 """What the faults are done to: a recording and trainings whose logs are known beforehand."""
 
 import csv
+import io
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +105,42 @@ def digits(folder: Path, count: int = 24) -> Path:
             Image.fromarray(grey).save(folder / f"{i}.png")
             writer.writerow([f"d{i:03d}", f"{i}.png", ["zero", "one"][labels[i]]])
     return table
+
+
+def inputs(folder: Path) -> None:
+    """Write what commands work on, and results of earlier ones, which they replace."""
+    rng = np.random.default_rng(0)
+    for name, offset in (("a.parquet", 0), ("b.parquet", SAMPLES)):
+        ids = np.arange(SAMPLES) + offset
+        labels = dict(zip(ids.tolist(), rng.integers(0, 2, SAMPLES).tolist(), strict=True))
+        with Recorder(folder / name, recorded="train", labels=labels) as recorder:
+            for _ in range(4):
+                recorder.record(ids, rng.gamma(1.0, size=SAMPLES))
+                recorder.end_epoch()
+    rows = [f"{i},{i}.png,{'no' if i % 2 else 'yes'}" for i in range(SAMPLES)]
+    (folder / "labels.csv").write_text("\n".join(["sample_id,path,label", *rows]) + "\n")
+    with standing_in(folder):
+        succeed("analyze", "a.parquet", "-o", "findings")
+        succeed("convert", "b.parquet", "old.npz")
+
+
+def succeed(*command: str) -> None:
+    """Run a command line that must succeed, without a word."""
+    said = io.StringIO()
+    with redirect_stdout(said), redirect_stderr(said):
+        code = run(command)
+    assert code == 0, f"lossan {' '.join(command)}: {said.getvalue()}"
+
+
+@contextmanager
+def standing_in(folder: Path) -> Iterator[None]:
+    """Let commands name files by their place in a folder."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def quiet() -> None:

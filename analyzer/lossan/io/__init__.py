@@ -11,6 +11,7 @@ from lossan.io._findings import (
     write_findings_part,
 )
 from lossan.io._labels import LabelsTable, read_labels, write_labels
+from lossan.io._npz import read_arrays
 from lossan.io._options import ReadOptions
 from lossan.io._parts import Parts
 from lossan.io._read import read_log, scan_log
@@ -44,6 +45,7 @@ __all__ = [
     "open_remote",
     "open_store",
     "plain_batch",
+    "read_arrays",
     "read_findings",
     "read_gathered",
     "read_labels",

@@ -96,7 +96,7 @@ class LineFile:
                 self._lock.release()
 
     def append(self, line: bytes) -> None:
-        """Append a line by one write and flush it to disk; call it inside `locked`.
+        """Append a line, or several, by one write and flush it to disk; call it inside `locked`.
 
         A last line that was cut off is ended first, so that the two do not run together.
 

@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lossan.errors import Fault, LogError
+from lossan.io._footer import PARQUET_MAGIC, open_parquet
 from lossan.io._remote import RemoteFile, is_remote, remote_files
 
-PARQUET_MAGIC = b"PAR1"
 ZIP_MAGIC = b"PK\x03\x04"
 
 
@@ -55,14 +55,7 @@ class Part:
             source = source.open()
         elif not self.can_be_shared:
             source.seek(0)
-        # Extension types named in a file are not acted upon: data brings no code.
-        return pq.ParquetFile(
-            source,
-            metadata=footer,
-            pre_buffer=isinstance(self.source, RemoteFile),
-            buffer_size=1 << 16,
-            arrow_extensions_enabled=False,
-        )
+        return open_parquet(source, footer)
 
 
 @contextmanager
