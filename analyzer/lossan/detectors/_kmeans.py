@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from lossan.clustering import Centroids, Held, Points, fit_two_means
+from lossan.clustering import fit_two_means
 from lossan.config import Config
 from lossan.detectors._base import Context, Detection, Detector
 from lossan.errors import DetectorError
 from lossan.losslog import LossLog
+from lossan.points import Centroids, Held, Points
 
 
 @final

@@ -6,10 +6,10 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from lossan.clustering import CHUNK, Centroids, Moments, Split, fold, moments
 from lossan.engines._pieces import Pieces
 from lossan.engines._tasks import Tasks
 from lossan.features import FEATURES
+from lossan.points import CHUNK, Centroids, Moments, Split, fold, moments
 
 _N = len(FEATURES)
 _Array = NDArray[np.float64]

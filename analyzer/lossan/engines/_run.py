@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from lossan.clustering import Centroids
 from lossan.config import AnalyzeConfig
 from lossan.detectors import KMeansDetector, make
 from lossan.engines._dask import dask_tasks
@@ -21,6 +20,7 @@ from lossan.engines._verdict import Question, judge
 from lossan.errors import Fault, LogError, OptionError, hint
 from lossan.findings import MOST_SEQUENCES
 from lossan.io import Cut, ReadOptions, cut_log, is_remote
+from lossan.points import Centroids
 from lossan.results import DetectorSummary
 
 ENGINES = ("local", "disk", "dask")

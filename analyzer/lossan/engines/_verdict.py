@@ -7,13 +7,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lossan.clustering import Centroids
 from lossan.describe import describe_pairs
 from lossan.detectors import Detection, squeeze
 from lossan.engines._pieces import Piece, Pieces, log_of
 from lossan.features import FEATURES, Features
 from lossan.findings import findings_table
 from lossan.judge import wrong_labels
+from lossan.points import Centroids
 from lossan.results import ClassPair
 
 EVALUATED = 1 << 24
