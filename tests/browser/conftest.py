@@ -145,8 +145,13 @@ class Reader:
             self.saved()
 
     def saved(self):
-        self.page.wait_for_function("!document.body.classList.contains('saving')")
-        self.page.wait_for_function("document.querySelector('#live').textContent !== ''")
+        self.page.wait_for_function("() => !document.body.classList.contains('saving')")
+        self.page.wait_for_function("() => document.querySelector('#live').textContent !== ''")
+
+    def close(self):
+        """Close the dialog that is open."""
+        self.keyboard.press("Escape")
+        self.page.wait_for_function("() => document.querySelector('dialog[open]') === null")
 
     def ended(self):
         self.page.wait_for_selector("#status[open]")
@@ -157,7 +162,7 @@ class Reader:
 
 @pytest.fixture
 def sit_down(chromium):
-    """Return a function that opens a page for a reader; faults and foreign requests fail the test."""
+    """Return a function that opens a page for a reader; its faults and foreign requests fail."""
     contexts, faults, asked = [], [], []
 
     def open_page(url, name=None, *, expected=(), **options):
@@ -187,7 +192,9 @@ def sit_down(chromium):
     for context in contexts:
         context.close()
     assert faults == []
-    assert [url for url in asked if not url.startswith(("http://127.0.0.1:", "blob:http://127"))] == []
+    assert [
+        url for url in asked if not url.startswith(("http://127.0.0.1:", "blob:http://127"))
+    ] == []
 
 
 @pytest.fixture
@@ -201,6 +208,7 @@ def kept(base):
         )
         return log.decisions
 
+    read.path = folder / "decisions.jsonl"
     return read
 
 

@@ -58,7 +58,8 @@ export function meaning(event, single) {
   // On a keyboard of another script the place of a key counts, not what it writes.
   const latin = /^[\x20-\x7e]$/.test(event.key);
   const key = latin || !/^Key[A-Z]$/.test(event.code) ? event.key : event.code[3].toLowerCase();
-  const command = PLAIN[event.shiftKey ? key : key.toLowerCase()] ?? PLAIN[key.toLowerCase()];
+  const cased = event.shiftKey ? key.toUpperCase() : key.toLowerCase(); // whatever CapsLock does
+  const command = PLAIN[cased] ?? PLAIN[key.toLowerCase()];
   if (command !== undefined) return { command };
   const place = CLASS_KEYS.indexOf(key.toLowerCase());
   return key.length === 1 && place >= 0 ? { place } : null;

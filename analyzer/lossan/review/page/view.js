@@ -23,12 +23,12 @@ export class View {
       const key = classKey(place);
       const words = element("span", { className: "label" }, String(label));
       if (name !== null) words.append(element("small", {}, ` ${name}`));
+      words.append(element("small", { className: "mark" }));
       const button = element("button", { type: "button" }, words);
       if (key !== null) {
-        button.prepend(element("kbd", {}, key), " ");
+        button.prepend(element("kbd", {}, key));
         button.setAttribute("aria-keyshortcuts", key);
       }
-      button.append(element("small", { className: "mark" }));
       button.addEventListener("click", () => choose(label));
       return button;
     });
@@ -152,7 +152,7 @@ export class View {
     const marks = [];
     if (item.open && label === item.given) marks.push("given");
     if (item.open && label === item.suggested) marks.push("suggested");
-    button.lastChild.textContent = marks.join(", ");
+    button.querySelector(".mark").textContent = marks.join(", ");
     const chosen = item.decision?.action === "relabel" && item.decision.label === label;
     button.setAttribute("aria-pressed", String(chosen));
   }
