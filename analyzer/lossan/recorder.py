@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from lossan.arrays import floats, names
 from lossan.build import stable_order
 from lossan.errors import RecorderError, RecordingWarning
-from lossan.io import EpochFolder, recording_folder
+from lossan.io import EpochFolder, recording_folder, remove_file, remove_unfinished
 from lossan.losslog import CHANNELS, FLOAT_CHANNELS, stamp
 
 
@@ -244,16 +244,17 @@ class Recorder:
 
     def _open(self, *, resume: bool, keep_epochs: int | None, overwrite: bool) -> EpochFolder:
         folder = recording_folder(self.path)
-        there = [place for place in (self.path, folder) if place.exists()]
-        if there and not (resume or overwrite):
-            raise RecorderError(
-                f"{there[0]} is already there; pass resume=True to go on with it, or "
-                "overwrite=True to replace it."
-            )
+        if not (resume or overwrite):
+            self._refuse(self.path, folder)
         opened = EpochFolder(folder)
+        if not (resume or overwrite) and self.path.exists():
+            # written by another process after it was looked for
+            opened.remove()
+            self._refuse(self.path)
+        remove_unfinished(self.path)
         if overwrite:
             opened.discard_after(0)
-            self.path.unlink(missing_ok=True)
+            remove_file(self.path)
         elif resume:
             opened.reopen(self.path)
             keep = opened.last_epoch if keep_epochs is None else keep_epochs
@@ -265,6 +266,14 @@ class Recorder:
             opened.discard_after(keep)
         opened.describe(self._metadata)
         return opened
+
+    def _refuse(self, *places: Path) -> None:
+        there = [place for place in places if place.exists()]
+        if there:
+            raise RecorderError(
+                f"{there[0]} is already there; pass resume=True to go on with it, or "
+                "overwrite=True to replace it."
+            )
 
     def _ids(self, ids: Any) -> pa.Array:
         column = names("ids", ids)

@@ -16,6 +16,7 @@ from lossan.cli import (
     _analyze,
     _apply,
     _compare,
+    _decisions,
     _experiment,
     _inspect,
     _labels,
@@ -74,6 +75,7 @@ for _module in (
 ):
     for _name, _command in _module.COMMANDS.items():
         app.command(_name)(_command)
+app.add_typer(_decisions.app, name="decisions")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -130,5 +132,8 @@ def _drop_output() -> None:
 
 
 def _say(message: str, code: int) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    from lossan.cli._common import visible
+
+    lines = "\n".join(visible(line) for line in message.split("\n"))
+    print(f"error: {lines}", file=sys.stderr)
     return code

@@ -1,10 +1,11 @@
 """The only place that knows file formats."""
 
 from lossan.io._append import LineFile
-from lossan.io._atomic import atomic_file, atomic_folder
+from lossan.io._atomic import atomic_file, atomic_folder, remove_file, remove_unfinished
 from lossan.io._epochs import EpochFolder
 from lossan.io._findings import SEQUENCES, SUMMARY, read_findings, write_findings
 from lossan.io._labels import LabelsTable, read_labels, write_labels
+from lossan.io._npz import read_arrays
 from lossan.io._options import ReadOptions
 from lossan.io._read import read_log, scan_log
 from lossan.io._source import recording_folder
@@ -19,10 +20,13 @@ __all__ = [
     "ReadOptions",
     "atomic_file",
     "atomic_folder",
+    "read_arrays",
     "read_findings",
     "read_labels",
     "read_log",
     "recording_folder",
+    "remove_file",
+    "remove_unfinished",
     "scan_log",
     "write_findings",
     "write_labels",

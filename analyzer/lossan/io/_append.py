@@ -11,7 +11,7 @@ from typing import final
 from filelock import FileLock, Timeout
 
 from lossan.errors import DecisionsError, OutputError
-from lossan.io._atomic import sync_folder
+from lossan.io._atomic import sync
 
 _PATIENCE = 10.0  # seconds; a line takes milliseconds, so a longer wait means a hanging process
 _O_BINARY = getattr(os, "O_BINARY", 0)
@@ -43,7 +43,7 @@ class LineFile:
         """
         try:
             os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _O_BINARY, 0o666))
-            sync_folder(self.path.parent)
+            sync(self.path.parent)
         except OSError as error:
             raise OutputError.from_os_error(self.path, error) from error
 
@@ -96,7 +96,7 @@ class LineFile:
                 self._lock.release()
 
     def append(self, line: bytes) -> None:
-        """Append a line by one write and flush it to disk; call it inside `locked`.
+        """Append a line, or several, by one write and flush it to disk; call it inside `locked`.
 
         A last line that was cut off is ended first, so that the two do not run together.
 

@@ -1,12 +1,14 @@
 """Files that appear whole or not at all, and stay after a power cut."""
 
 import errno
+import glob
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import IO, Any
 
 from lossan.errors import OutputError
@@ -28,10 +30,10 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
+            temporary.chmod(0o666 & ~_umask())
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
-        sync_folder(path.parent)
+        sync(path.parent)
     except BaseException as error:
         if temporary is not None:
             with suppress(OSError):
@@ -43,7 +45,9 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Let files be written to a hidden folder, then move each into ``path``.
+    """Let files be written to a hidden folder; on success it becomes ``path``.
+
+    Where ``path`` is there already each file is moved into it, whole, one after another.
 
     Raises
     ------
@@ -53,33 +57,91 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     made: list[Path] = []
     temporary: Path | None = None
     try:
-        made = [folder for folder in (path, *path.parents) if not folder.exists()]
-        path.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=path))
+        place = path if path.exists() else path.parent
+        if not place.exists():
+            made = make_folder(place)
+        elif not place.is_dir():
+            raise _no_folder(path)  # noqa: TRY301
+        temporary = place / f".{path.name}.{token_hex(4)}.tmp"
+        temporary.mkdir()
         yield temporary
         files = sorted(temporary.iterdir())
-        if taken := [file.name for file in files if (path / file.name).is_dir()]:
-            raise IsADirectoryError(errno.EISDIR, f"{taken[0]} in it is a directory")  # noqa: TRY301
-        for file in files:
-            file.replace(path / file.name)
-        temporary.rmdir()
-        sync_folder(path)
+        for written in (*files, temporary):
+            sync(written)
+        if path.exists():
+            _move_into(path, files)
+            temporary.rmdir()
+            sync(path)
+        else:
+            temporary.rename(path)
+            sync(path.parent)
     except BaseException as error:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
-        with suppress(OSError):
-            for folder in made:
-                folder.rmdir()
+        _remove_empty(made)
         if isinstance(error, OSError):
             raise OutputError.from_os_error(path, error) from error
         raise
 
 
-def sync_folder(path: Path) -> None:
-    """Flush a folder's entries to disk, where the system lets one."""
+def _no_folder(path: Path) -> OSError:
+    code = errno.EEXIST if path.exists() else errno.ENOTDIR
+    return OSError(code, os.strerror(code))
+
+
+def _move_into(path: Path, files: list[Path]) -> None:
+    if taken := [file.name for file in files if (path / file.name).is_dir()]:
+        raise IsADirectoryError(errno.EISDIR, f"{taken[0]} in it is a directory")
+    for file in files:
+        file.replace(path / file.name)
+
+
+def make_folder(path: Path) -> list[Path]:
+    """Make a folder and those above it, to stay after a power cut.
+
+    Returns
+    -------
+    list of Path
+        Those that were not there, the deepest first.
+    """
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        # its own entry too where it was there: a crash may have come before this flush
+        for folder in made or [path]:
+            sync(folder.parent)
+    except OSError:
+        _remove_empty(made)
+        raise
+    return made
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, if it is there, not to come back after a power cut."""
+    path.unlink(missing_ok=True)
+    sync(path.parent)
+
+
+def remove_unfinished(path: Path) -> None:
+    """Remove what killed writers of a file left beside it; nobody may be writing it."""
+    for file in path.parent.glob(f".{glob.escape(path.name)}.????????.tmp"):
+        file.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Flush a file's data or a folder's entries to disk, where the system lets one."""
     if os.name != "posix":
         return
-    handle = os.open(path, os.O_RDONLY)
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except PermissionError:  # a folder one may write to but not read
+        return
     try:
         os.fsync(handle)
     finally:

@@ -1,6 +1,7 @@
 """The folder of a recording in progress: an atomic file an epoch."""
 
 import json
+import os
 import re
 import shutil
 from contextlib import suppress
@@ -9,18 +10,19 @@ from typing import Any, final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from lossan.build import plain_column
 from lossan.errors import OutputError, RecorderError
-from lossan.io._atomic import atomic_file, create_parquet
+from lossan.io._atomic import atomic_file, create_parquet, make_folder, remove_file
+from lossan.io._footer import open_parquet, read_footer
 from lossan.io._metadata import KEY, parse_metadata
 from lossan.io._read import read_log
 from lossan.io._write import write_folder, write_log
 from lossan.losslog import CHANNELS, STATIC_FIELDS
 
 _ORDER = ("sample_id", "epoch", "loss", *STATIC_FIELDS, *CHANNELS)
+_CHANCES = 5  # to lock a folder that another process is just removing
 _LOCK = ".lock"  # hidden, so that nobody takes it for a part of the log
 
 
@@ -45,16 +47,14 @@ class EpochFolder:
         self.path = path
         self._lock = FileLock(path / _LOCK)
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=0)
+            self._take()
         except Timeout as error:
             raise RecorderError(
                 f"another process is recording to {path}; let it end, or record to another log."
             ) from error
         except OSError as error:
             raise OutputError.from_os_error(path, error) from error
-        for unfinished in path.glob(".*.tmp"):
-            unfinished.unlink(missing_ok=True)
+        self._remove_all(".*.tmp")
         self._metadata = self._stated()
         self.last_epoch = self._last()
 
@@ -85,7 +85,7 @@ class EpochFolder:
         self.discard_after(0)
         closed = read_log(log)
         write_folder(closed, self.path, dict(closed.metadata))
-        log.unlink()
+        remove_file(log)  # for good: were it to come back it would count, not what follows
         self._metadata = self._stated()
         self.last_epoch = self._last()
 
@@ -102,16 +102,16 @@ class EpochFolder:
         self.last_epoch = epoch
 
     def discard_after(self, epoch: int) -> None:
-        """Remove the epochs after one."""
-        for file in self._files():
+        """Remove the epochs after one, the last first: a crash leaves no gap."""
+        for file in reversed(self._files()):
             if _number(file) > epoch:
-                file.unlink()
+                remove_file(file)
         self.last_epoch = self._last()
 
     def sample_ids(self) -> pa.Array:
         """Return every id recorded so far."""
         columns = [
-            pq.ParquetFile(file).read(columns=["sample_id"])["sample_id"].combine_chunks()
+            open_parquet(file).read(columns=["sample_id"])["sample_id"].combine_chunks()
             for file in self._files()
         ]
         found = pa.chunked_array(columns or [pa.array([], pa.int64())])
@@ -124,12 +124,12 @@ class EpochFolder:
             write_log(read_log(self.path), target)
             return
         files = self._files()
-        schemas = [pq.read_schema(file) for file in files]
+        schemas = [open_parquet(file).schema_arrow for file in files]
         schema = pa.unify_schemas(schemas, promote_options="permissive")
         schema = schema.with_metadata(self._stored())
         with atomic_file(target) as file, create_parquet(file, schema) as writer:
             for epoch in files:
-                writer.write_table(_conform(pq.ParquetFile(epoch).read(), schema))
+                writer.write_table(_conform(open_parquet(epoch).read(), schema))
 
     def release(self) -> None:
         """Let another process have the folder; what is recorded stays."""
@@ -137,9 +137,35 @@ class EpochFolder:
 
     def remove(self) -> None:
         """Remove the folder and what is in it."""
+        lock, posix = self.path / _LOCK, os.name == "posix"
+        with suppress(OSError):
+            self._remove_all("[!.]*")
+            if posix:  # while it is held: after that the name may be another process's lock
+                lock.unlink(missing_ok=True)
         self.release()
         with suppress(OSError):
-            shutil.rmtree(self.path)
+            if not posix:
+                lock.unlink(missing_ok=True)
+            self.path.rmdir()
+
+    def _take(self) -> None:
+        """Lock the folder, made if it is not there; whoever held it may just be removing it."""
+        for chances in range(_CHANCES, -1, -1):
+            make_folder(self.path)
+            try:
+                self._lock.acquire(timeout=0)
+            except FileNotFoundError:
+                if not chances:
+                    raise
+            else:
+                return
+
+    def _remove_all(self, pattern: str) -> None:
+        for path in self.path.glob(pattern):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
     def _stored(self) -> dict[bytes, bytes]:
         return {KEY: json.dumps(self._metadata).encode()}
@@ -149,7 +175,7 @@ class EpochFolder:
         files = self._files()
         if not files:
             return {}
-        stored = pq.read_schema(files[-1]).metadata or {}
+        stored = read_footer(files[-1]).metadata or {}
         return parse_metadata(stored.get(KEY), str(files[-1]))
 
     def _files(self) -> list[Path]:

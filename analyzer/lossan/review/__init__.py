@@ -1,5 +1,6 @@
 """Readers' decisions on findings: what is kept, what it comes to, and what to look at next."""
 
+from lossan.review import _exchange as exchange
 from lossan.review._agreement import Agreement, cohen_kappa
 from lossan.review._apply import Applied, apply_decisions
 from lossan.review._decision import Decision, Shown, new_id, now
@@ -13,6 +14,7 @@ from lossan.review._queue import ORDERS, queue
 from lossan.review._server_run import Listener, check_review, serve_review
 from lossan.review._session import Review, open_review
 from lossan.review._stopping import CLEAN, Stopping, stopping
+from lossan.review._summary import ReviewSummary, summarise_review
 
 __all__ = [
     "CLEAN",
@@ -27,12 +29,14 @@ __all__ = [
     "Outcome",
     "Plan",
     "Review",
+    "ReviewSummary",
     "Shown",
     "Stopping",
     "active",
     "apply_decisions",
     "check_review",
     "cohen_kappa",
+    "exchange",
     "findings_fingerprint",
     "new_id",
     "now",
@@ -44,4 +48,5 @@ __all__ = [
     "serve_review",
     "standing",
     "stopping",
+    "summarise_review",
 ]

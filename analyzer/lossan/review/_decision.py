@@ -133,4 +133,10 @@ def new_id() -> str:
 
 def now() -> str:
     """Return the present time as decisions state it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return as_time(datetime.now(UTC))
+
+
+def as_time(when: datetime) -> str:
+    """Return a moment as decisions state it; one without a time zone is UTC."""
+    when = when.replace(tzinfo=when.tzinfo or UTC).astimezone(UTC)
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")

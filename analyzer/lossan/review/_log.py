@@ -1,5 +1,6 @@
 """The audit log of a review: every decision, one after another, in a file that only grows."""
 
+from collections.abc import Iterable, Mapping
 from json import JSONDecoder
 from pathlib import Path
 from typing import final
@@ -97,15 +98,34 @@ class DecisionLog:
         OutputError
             When it could not be kept.
         """
+        return self.extend([decision]) == 1
+
+    def extend(self, decisions: Iterable[Decision]) -> int:
+        """Keep decisions: when this returns all of them are on disk.
+
+        Returns
+        -------
+        int
+            How many were not there already, by their ids.
+
+        Raises
+        ------
+        DecisionsError, OutputError
+            As `append`; then none of them was added.
+        """
         with self._file.locked():
             self.refresh()
-            if decision.id in self._by_id:
-                self._file.sync()  # whoever wrote it may have died before doing so
-                return False
-            self._check(decision)
-            self._file.append(decision.model_dump_json().encode())
-            self.refresh()
-        return True
+            new: dict[str, Decision] = {}
+            for decision in decisions:
+                if decision.id not in self._by_id and decision.id not in new:
+                    self._check(decision, new)
+                    new[decision.id] = decision
+            if new:
+                self._file.append(b"\n".join(d.model_dump_json().encode() for d in new.values()))
+                self.refresh()
+            else:
+                self._file.sync()  # whoever wrote them may have died before doing so
+        return len(new)
 
     def refresh(self) -> None:
         """Read what other processes have appended since.
@@ -138,11 +158,11 @@ class DecisionLog:
                 self._by_id[decision.id] = decision
                 self._decisions.append(decision)
 
-    def _check(self, decision: Decision) -> None:
+    def _check(self, decision: Decision, others: Mapping[str, Decision]) -> None:
         self._refuse_others([decision])
         if decision.undoes is None:
             return
-        undone = self._by_id.get(decision.undoes)
+        undone = self._by_id.get(decision.undoes) or others.get(decision.undoes)
         if undone is None or undone.reader != decision.reader:
             whose = "there is none" if undone is None else f"it is one of {undone.reader!r}"
             raise DecisionsError(

@@ -1,0 +1,81 @@
+"""Fault injection in one command: ``python tests/faults/run.py``; exits 1 if a promise broke."""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from time import monotonic
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import kill
+import power
+from tally import HEAD, Tally
+
+ADAPTERS = ("torch", "keras")
+
+
+def kills(folder: Path, options: argparse.Namespace) -> Iterable[Tally]:
+    """Kill -9 of a recording and of a training with each adapter."""
+    adapters = () if options.quick else ADAPTERS
+    kill.warm(*adapters)
+    yield kill.kill_recordings(folder / "recording", options.kills, options.seed)
+    for adapter in adapters:
+        count = options.training_kills
+        yield kill.kill_trainings(folder / adapter, adapter, count, options.seed)
+
+
+def power_cuts(folder: Path, options: argparse.Namespace) -> Iterable[Tally]:
+    """Cut the power before every file operation."""
+    scenarios = list(power.scenarios())
+    if not options.quick:
+        scenarios.append(power.training(folder))
+    for number, scenario in enumerate(scenarios):
+        yield power.cut_power(folder / str(number), scenario)
+
+
+FAULTS: dict[str, Callable[[Path, argparse.Namespace], Iterable[Tally]]] = {
+    "kill": kills,
+    "power": power_cuts,
+}
+
+
+def main() -> int:
+    """Inject every fault, print the table, and return 1 if a promise did not hold."""
+    options = _options()
+    tallies: list[Tally] = []
+    print(HEAD, flush=True)
+    began = monotonic()
+    with tempfile.TemporaryDirectory(prefix="lossan-faults-", dir=_memory()) as scratch:
+        for name in options.only or FAULTS:
+            for tally in FAULTS[name](Path(scratch) / name, options):
+                print(tally.row(), flush=True)
+                tallies.append(tally)
+    print(f"\nseed {options.seed}, {monotonic() - began:.0f} s")
+    for tally in tallies:
+        print("\n".join([*tally.notes, *(f"NOT HELD: {wrong}" for wrong in tally.wrong)]))
+    return int(any(tally.wrong for tally in tallies))
+
+
+def _memory() -> str | None:
+    """Return a folder in memory, where there is one: a disk would only be slower."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=200, help="of recordings")
+    parser.add_argument(
+        "--training-kills", type=int, default=25, help="of trainings with each adapter"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", choices=FAULTS, action="append", help="some kinds of faults")
+    parser.add_argument("--quick", action="store_true", help="recordings alone, in half a minute")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
