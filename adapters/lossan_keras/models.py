@@ -12,6 +12,7 @@ import keras
 from lossan import LossanError
 from lossan.errors import hint
 from lossan.training import call_factory
+from lossan_keras.weights import check_weights, stored_layers
 
 _LISTED = 8
 
@@ -115,6 +116,7 @@ def _load(model: Any, body: Any, file: Path) -> None:
         raise LossanError(f"--weights {file}: there is no such file.")
     if not file.name.endswith(".h5"):
         raise LossanError(f"--weights {file}: needed is a .weights.h5 or a notop .h5 file.")
+    check_weights(file)
     problems = []
     for target in (model, body):
         try:
@@ -137,9 +139,9 @@ def _difference(body: Any, file: Path) -> str:
 
     try:
         with h5py.File(file) as stored:
-            theirs = _stored_layers(stored)
-    except OSError:
-        return ": it is no HDF5 file"
+            theirs = stored_layers(stored)
+    except (OSError, KeyError, AttributeError, TypeError, ValueError):
+        return ": it is no HDF5 file of weights"
     ours = {layer.name for layer in body.layers if layer.weights}
     parts = []
     for what, names in (("missing", ours - theirs), ("unexpected", theirs - ours)):
@@ -147,18 +149,3 @@ def _difference(body: Any, file: Path) -> str:
             more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
             parts.append(f"{what}: {', '.join(sorted(names)[:_LISTED])}{more}")
     return f": {'; '.join(parts)}" if parts else ""
-
-
-def _stored_layers(stored: Any) -> set[str]:
-    """Return the names of the layers of which an HDF5 file holds weights, in either layout."""
-    if "model_weights" in stored:  # a whole model of Keras 2
-        stored = stored["model_weights"]
-    if "layer_names" in stored.attrs:
-        return {name for name in stored if len(stored[name].attrs.get("weight_names", ()))}
-    names = set()
-    for key, group in stored.get("layers", {}).items():
-        # keys count the layers of a class; the layer's own name stands beside its weights
-        if group.visititems(lambda _, item: True if hasattr(item, "dtype") else None):
-            own = group["vars"].attrs if "vars" in group else {}
-            names.add(str(own.get("name", key)))
-    return names

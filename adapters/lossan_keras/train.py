@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from lossan import LossanError, Recorder
-from lossan.io import atomic_file, remove_unfinished
+from lossan.io import atomic_file, read_arrays, remove_unfinished
 from lossan.training import (
     History,
     Progress,
@@ -20,6 +20,7 @@ from lossan.training import (
     epoch_order,
     evaluation_figures,
     image_batches,
+    not_ours,
 )
 from lossan_keras.channels import measure
 from lossan_keras.models import build_model
@@ -124,12 +125,15 @@ class _Training:
         file = _checkpoint(self._plan.options.output)
         if not file.exists():
             return 0
-        with np.load(file, allow_pickle=False) as stored:
+        stored = read_arrays(file)
+        try:
             about = json.loads(str(stored["about"]))
             self._plan.check_identity(about["options"], file)
             for number, variable in enumerate(self._state()):
                 variable.assign(stored[f"v{number}"])
-        return int(about["epochs"])
+            return int(about["epochs"])
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise LossanError(not_ours(file, error)) from error
 
     def _state(self) -> list[Any]:
         """Return every variable that the next epoch depends on, those of chance included."""

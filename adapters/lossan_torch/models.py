@@ -9,6 +9,7 @@ from torch import nn
 
 from lossan import LossanError
 from lossan.training import call_factory
+from lossan_torch.states import read_state
 
 _LISTED = 8
 
@@ -155,19 +156,18 @@ def _imagenet_state(name: str) -> dict[str, torch.Tensor]:
 
 def _file_state(file: Path) -> dict[str, torch.Tensor]:
     try:
-        # weights_only: a checkpoint is data and must never run code
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
+        state = read_state(file)
+    except (FileNotFoundError, IsADirectoryError) as error:
         raise LossanError(f"--weights {file}: there is no such file.") from error
-    except Exception as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except LossanError as error:
         raise LossanError(
-            f"--weights {file} is not a state dict that can be read safely ({first}). Save one by "
-            "torch.save(model.state_dict(), FILE)."
+            f"--weights {error} Save a state dict by torch.save(model.state_dict(), FILE)."
         ) from error
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()
+    ):
         raise LossanError(f"--weights {file} holds no state dict, layer names to tensors.")
     return state
 

@@ -25,10 +25,12 @@ from lossan.training import (
     epoch_order,
     evaluation_figures,
     load_image,
+    not_ours,
     sample_seed,
 )
 from lossan_torch.callback import TorchRecorder, record_evaluation
 from lossan_torch.models import build_model
+from lossan_torch.states import read_state
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as torchvision has them
 _AUXILIARY = 0.4  # weight of the auxiliary loss (Szegedy et al. 2016, torchvision's reference)
@@ -155,12 +157,15 @@ class _Training:
         file = _checkpoint(self._plan.options.output)
         if not file.exists():
             return 0
-        state = torch.load(file, map_location=self._device, weights_only=True)
-        self._plan.check_identity(state["options"], file)
-        self._model.load_state_dict(state["model"])
-        self._optimiser.load_state_dict(state["optimiser"])
-        self._scaler.load_state_dict(state["scaler"])
-        return int(state["epochs"])
+        state = read_state(file, self._device)
+        try:
+            self._plan.check_identity(state["options"], file)
+            self._model.load_state_dict(state["model"])
+            self._optimiser.load_state_dict(state["optimiser"])
+            self._scaler.load_state_dict(state["scaler"])
+            return int(state["epochs"])
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise LossanError(not_ours(file, error)) from error
 
     def _step(self, pixels: Tensor, targets: Tensor) -> tuple[Any, Tensor]:
         self._optimiser.zero_grad(set_to_none=True)

@@ -54,13 +54,18 @@ def run_of(history: Sequence[Mapping[str, Any]], name: str) -> Run:
             f"{name}: {lacking or 'all'} of its {len(history)} epochs have no test accuracy; train "
             "with --test LABELS."
         )
-    kept = [right_of(dict(entry)) for entry in history]
-    whole = [right for right in kept if right is not None]
-    return Run(
-        np.array([entry["test_accuracy"] for entry in history], float),
-        np.array([entry["test_loss"] for entry in history], float),
-        np.stack(whole) if len(whole) == len(kept) else None,
-    )
+    try:
+        kept = [right_of(dict(entry)) for entry in history]
+        whole = [right for right in kept if right is not None]
+        return Run(
+            np.array([float(entry["test_accuracy"]) for entry in history]),
+            np.array([float(entry["test_loss"]) for entry in history]),
+            np.stack(whole) if len(whole) == len(kept) else None,
+        )
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise LossanError(
+            f"{name}: its history is not one that lossan wrote ({error!r})."
+        ) from error
 
 
 def resampled_best(

@@ -132,5 +132,8 @@ def _drop_output() -> None:
 
 
 def _say(message: str, code: int) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    from lossan.cli._common import visible
+
+    lines = "\n".join(visible(line) for line in message.split("\n"))
+    print(f"error: {lines}", file=sys.stderr)
     return code

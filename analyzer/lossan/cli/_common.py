@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ _READING: dict[str, tuple[Any, Any]] = {
     "invalid": (str, "Infinite losses: error or mask."),
 }
 _QUIET_SECONDS = 2.0
+# control characters, and those that turn the direction of writing
+_STEERING = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def reads_log(command: Callable[..., None]) -> Callable[..., None]:
@@ -50,6 +53,17 @@ def reads_log(command: Callable[..., None]) -> Callable[..., None]:
 def printable(path: str) -> str:
     """Return a path as text that any file can hold, though its bytes may not be UTF-8."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def visible(text: str) -> str:
+    r"""Spell out what would steer the terminal instead of being shown: data is only text.
+
+    Examples
+    --------
+    >>> visible("a\x1b[2Jb")
+    'a\\x1b[2Jb'
+    """
+    return _STEERING.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:

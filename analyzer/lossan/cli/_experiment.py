@@ -9,6 +9,7 @@ import typer
 from lossan.cli import _common as common
 from lossan.cli._train import train as train_command
 
+_LARGEST = 1 << 16  # bytes of a configuration
 _SET_BY_STEPS = {"labels", "output", "adapter", "test", "seed", "resume"}
 
 
@@ -21,10 +22,12 @@ def _read_configuration(context: typer.Context, path: Path | None) -> Path | Non
     from lossan.errors import OptionError, hint
 
     try:
+        if path.stat().st_size > _LARGEST:
+            raise OptionError(f"--config {path} has more than {_LARGEST:,} bytes; it is no config.")
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise OptionError(f"--config {path} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, of a number too long
         raise OptionError(f"--config {path} is not TOML: {error}.") from error
     known = {p.name: p for p in context.command.params if p.name not in ("labels", "config")}
     given = {name.replace("-", "_"): value for name, value in values.items()}
@@ -32,6 +35,14 @@ def _read_configuration(context: typer.Context, path: Path | None) -> Path | Non
         f"it sets {name!r}; {hint(name, (k.replace('_', '-') for k in known if k))}"
         for name in sorted(set(given) - set(known))
     ]
+    faults += [
+        f"{name} is a {type(value).__name__}; needed is text, a number or a list of numbers."
+        for name, value in given.items()
+        if not isinstance(value, str | int | float | list)
+    ]
+    if ":" in str(given.get("model", "")):
+        # a file may come from anywhere, and importing a module runs its code
+        faults.append("it names a factory as the model; only the command line may: --model.")
     if faults:
         raise OptionError(f"--config {path}: " + "\n  ".join(faults))
     for name, value in given.items():

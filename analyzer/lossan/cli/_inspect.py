@@ -60,7 +60,7 @@ def _print(log: str, facts: dict[str, Any]) -> None:
         else:
             shown = f"{value:,}" if isinstance(value, int | np.integer) else str(value)
         rows.append([name.replace("_", " "), shown or "-"])
-    out.print(table(escape(log), {"": "left", " ": "left"}, rows))
+    out.print(table(escape(common.visible(log)), {"": "left", " ": "left"}, rows))
 
 
 COMMANDS = {"inspect": inspect}

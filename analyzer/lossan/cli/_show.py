@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from lossan.cli._common import visible
+
 _BARS = "▁▂▃▄▅▆▇█"
 _WIDTH = 110
 
@@ -26,7 +28,7 @@ def table(title: str, columns: dict[str, str], rows: list[list[Any]]) -> Table:
     for heading, side in columns.items():
         made.add_column(heading, justify=side, overflow="fold")  # type: ignore[arg-type]
     for row in rows:
-        made.add_row(*(escape("" if cell is None else str(cell)) for cell in row))
+        made.add_row(*(escape("" if cell is None else visible(str(cell))) for cell in row))
     return made
 
 

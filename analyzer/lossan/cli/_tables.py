@@ -1,6 +1,7 @@
 """``lossan convert`` and ``lossan merge``."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,15 +19,51 @@ def convert(
     layout: Annotated[
         str | None, typer.Option("--layout", help="Of a Parquet file: long (default) or wide.")
     ] = None,
+    *,
+    hash_ids: Annotated[
+        bool,
+        typer.Option("--hash-ids", help="Pseudonyms for sample_id and group, no paths."),
+    ] = False,
+    key_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--key-file", metavar="FILE", help="The pseudonyms' key; made where it is not there."
+        ),
+    ] = None,
     **reading: Any,
 ) -> None:
-    """Turn a loss log into another of its physical forms."""
+    """Turn a loss log into another of its physical forms, under pseudonyms if wanted."""
+    from lossan.errors import OptionError
     from lossan.io import read_log, write_log
 
+    if key_file is not None and not hash_ids:
+        raise OptionError("--key-file is for --hash-ids; give both or none.")
     with common.reading_progress("reading") as progress:
         log = read_log(source, progress=progress, **reading)
-    write_log(log, target, layout=layout)
+    if hash_ids:
+        _write_hashed(log, target, layout, key_file or Path(target.rstrip("/") + ".key"))
+    else:
+        write_log(log, target, layout=layout)
     typer.echo(f"Wrote {log.n_samples:,} samples x {log.n_epochs} epochs to {target}", err=True)
+
+
+def _write_hashed(log: Any, target: str, layout: str | None, key_file: Path) -> None:
+    from lossan.io import write_log
+    from lossan.pseudonyms import pseudonymise, read_key
+
+    key, made = read_key(key_file)
+    try:
+        write_log(pseudonymise(log, key), target, layout=layout)
+    except BaseException:
+        if made:
+            key_file.unlink(missing_ok=True)
+        raise
+    what = "a new one" if made else "the one that was there"
+    typer.echo(
+        f"The key is {what} in {key_file}: keep it apart from the log, and secret. The same key "
+        "gives the same pseudonyms.",
+        err=True,
+    )
 
 
 @common.reads_log

@@ -37,7 +37,7 @@ class Store:
         mine = {**options.identity(), "data": data}
         file = self.root / "experiment.json"
         if file.exists():
-            stored = json.loads(file.read_text())
+            stored = _read_object(file)
             changed = sorted(k for k in {*mine, *stored} if stored.get(k) != mine.get(k))
             if changed:
                 listed = "; ".join(
@@ -94,3 +94,15 @@ def read_columns(path: Path, *fields: str) -> list[list[Any]]:
     """Read columns of a labels table as lists."""
     table = read_labels(path, needed=fields)
     return [table.column(field).to_pylist() for field in fields]
+
+
+def _read_object(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OptionError(f"{file} cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        raise OptionError(f"{file} is not JSON ({error}); name another folder.") from error
+    if not isinstance(found, dict):
+        raise OptionError(f"{file} does not describe an experiment; name another folder.")
+    return found

@@ -11,6 +11,7 @@ from lossan.io._atomic import (
 from lossan.io._epochs import EpochFolder
 from lossan.io._findings import SEQUENCES, SUMMARY, read_findings, write_findings
 from lossan.io._labels import LabelsTable, read_labels, write_labels
+from lossan.io._npz import read_arrays
 from lossan.io._options import ReadOptions
 from lossan.io._read import read_log, scan_log
 from lossan.io._source import recording_folder
@@ -26,6 +27,7 @@ __all__ = [
     "atomic_file",
     "atomic_folder",
     "make_folder",
+    "read_arrays",
     "read_findings",
     "read_labels",
     "read_log",

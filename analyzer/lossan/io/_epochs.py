@@ -10,12 +10,12 @@ from typing import Any, final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from lossan.build import plain_column
 from lossan.errors import OutputError, RecorderError
 from lossan.io._atomic import atomic_file, create_parquet, make_folder, remove_file
+from lossan.io._footer import open_parquet, read_footer
 from lossan.io._metadata import KEY, parse_metadata
 from lossan.io._read import read_log
 from lossan.io._write import write_folder, write_log
@@ -111,7 +111,7 @@ class EpochFolder:
     def sample_ids(self) -> pa.Array:
         """Return every id recorded so far."""
         columns = [
-            pq.ParquetFile(file).read(columns=["sample_id"])["sample_id"].combine_chunks()
+            open_parquet(file).read(columns=["sample_id"])["sample_id"].combine_chunks()
             for file in self._files()
         ]
         found = pa.chunked_array(columns or [pa.array([], pa.int64())])
@@ -124,12 +124,12 @@ class EpochFolder:
             write_log(read_log(self.path), target)
             return
         files = self._files()
-        schemas = [pq.read_schema(file) for file in files]
+        schemas = [open_parquet(file).schema_arrow for file in files]
         schema = pa.unify_schemas(schemas, promote_options="permissive")
         schema = schema.with_metadata(self._stored())
         with atomic_file(target) as file, create_parquet(file, schema) as writer:
             for epoch in files:
-                writer.write_table(_conform(pq.ParquetFile(epoch).read(), schema))
+                writer.write_table(_conform(open_parquet(epoch).read(), schema))
 
     def release(self) -> None:
         """Let another process have the folder; what is recorded stays."""
@@ -175,7 +175,7 @@ class EpochFolder:
         files = self._files()
         if not files:
             return {}
-        stored = pq.read_schema(files[-1]).metadata or {}
+        stored = read_footer(files[-1]).metadata or {}
         return parse_metadata(stored.get(KEY), str(files[-1]))
 
     def _files(self) -> list[Path]:

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.parquet as pq
 
 from lossan.errors import LogError, TableError
 from lossan.io._atomic import atomic_file, create_parquet
+from lossan.io._footer import PARQUET_MAGIC, open_parquet
 from lossan.io._labels import integers_where_all_are
 from lossan.io._metadata import KEY
-from lossan.io._source import PARQUET_MAGIC, arrow_errors
+from lossan.io._source import arrow_errors
 
 _NAMES = ("sample_id", "label", "suggested_label", "true_label", "path", "group")
 # Left to guess, Arrow reads the id "007" as 7 and the class "NA" as unknown.
@@ -50,9 +51,39 @@ def write_findings(parts: Iterable[pa.Table], summary: str, folder: Path) -> Non
     ):
         for table in chain([first], tables):
             rows.write_table(table)
-            lines.write_table(table)
+            lines.write_table(_for_spreadsheets(table))
     with atomic_file(folder / SUMMARY) as file:
         file.write(summary.encode() + b"\n")
+
+
+def _for_spreadsheets(table: pa.Table) -> pa.Table:
+    """Put an apostrophe before text that a spreadsheet would run as a formula."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_large_string(field.type) or pa.types.is_string(field.type):
+            text = table[field.name]
+            quote, nothing = pa.scalar("'", field.type), pa.scalar("", field.type)
+            quoted = pc.binary_join_element_wise(quote, text, nothing)
+            shown = pc.if_else(_would_run(text), quoted, text)
+            table = table.set_column(place, field, shown.cast(field.type))
+    return table
+
+
+def _as_it_was(text: pa.Array) -> pa.Array:
+    """Take that apostrophe off again."""
+    put = pc.and_(_would_run(text), pc.starts_with(text, "'"))
+    return pc.if_else(put, pc.utf8_slice_codeunits(text, 1), text)
+
+
+def _would_run(text: Any) -> Any:
+    """Tell what begins as a formula, be it behind apostrophes; a sign alone or a number does not.
+
+    The answer for a text is the same with one apostrophe more, so that what was put on is what is
+    taken off.
+    """
+    signs = r"=+\-@\t\r\n\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}"  # the last four are full-width
+    begins = pc.match_substring_regex(text, rf"(?s)^'*[{signs}].")
+    number = pc.match_substring_regex(text, r"^'*[+-]?[0-9]+(\.[0-9]+)?$")
+    return pc.and_not(begins, number)
 
 
 def read_findings(path: Path) -> pa.Table:
@@ -89,9 +120,10 @@ def _read(file: Path) -> Any:
         parquet = handle.read(4) == PARQUET_MAGIC
     with arrow_errors(str(file)):
         if parquet:
-            return pq.ParquetFile(file, arrow_extensions_enabled=False).read()
+            return open_parquet(file).read()
         table = pa.csv.read_csv(file, convert_options=_AS_WRITTEN)
-    for field in set(_NAMES) & set(table.column_names):
-        values = integers_where_all_are(table[field].combine_chunks())
+        names = table.column_names
+    for field in set(_NAMES) & set(names):
+        values = integers_where_all_are(_as_it_was(table[field].combine_chunks()))
         table = table.set_column(table.column_names.index(field), field, values)
     return table

@@ -8,12 +8,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from lossan.build import plain_column
 from lossan.errors import Fault, LogError, TableError, hint
 from lossan.io._atomic import atomic_file, create_parquet
-from lossan.io._source import PARQUET_MAGIC, arrow_errors
+from lossan.io._footer import PARQUET_MAGIC, open_parquet
+from lossan.io._source import arrow_errors
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +101,7 @@ class _Encoder:
 
 def _read_parquet(path: Path) -> pa.Table:
     with arrow_errors(str(path)):
-        return pq.ParquetFile(path, arrow_extensions_enabled=False).read()
+        return open_parquet(path).read()
 
 
 def _read_csv(path: Path) -> pa.Table:

@@ -5,6 +5,8 @@ import math
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +26,8 @@ _RATIO = 1100  # deflate cannot compress better; a header that claims more is ly
 def read_npz(path: Path, options: ReadOptions) -> Reading:
     """Read an NPZ log; every member's header is checked before anything is allocated."""
     source = str(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            arrays = _load(archive, source, options)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
-        message = f"it is not a whole zip archive ({error}). Copy or write it again."
-        raise LogError(source, [Fault("truncated", message)]) from error
-    except MemoryError as error:
-        raise LogError(source, [Fault("memory", f"not enough memory: {error}")]) from error
+    with _zip_errors(source), zipfile.ZipFile(path) as archive:
+        arrays = _load(archive, source, options)
     metadata = parse_metadata(str(arrays.pop("meta")) if "meta" in arrays else None, source)
     loss = arrays.pop("loss")
     return build_reading(
@@ -45,13 +41,41 @@ def read_npz(path: Path, options: ReadOptions) -> Reading:
     )
 
 
+def read_arrays(path: Path) -> dict[str, Any]:
+    """Read every array of an NPZ file that is no log, such as a checkpoint.
+
+    Raises
+    ------
+    LogError
+        When it is no whole NPZ file of plain arrays.
+    """
+    with _zip_errors(str(path)), zipfile.ZipFile(path) as archive:
+        members = _members(archive)
+        return _read_all(archive, members, {name: name for name in members}, str(path))
+
+
 def write_npz(arrays: dict[str, Any], metadata: dict[str, Any], file: Any) -> None:
     """Write arrays and metadata as an NPZ log."""
     np.savez_compressed(file, meta=np.array(json.dumps(metadata)), **arrays, allow_pickle=False)
 
 
+@contextmanager
+def _zip_errors(source: str) -> Iterator[None]:
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
+        message = f"it is not a whole zip archive ({error}). Copy or write it again."
+        raise LogError(source, [Fault("truncated", message)]) from error
+    except MemoryError as error:
+        raise LogError(source, [Fault("memory", f"not enough memory: {error}")]) from error
+
+
+def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    return {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+
+
 def _load(archive: zipfile.ZipFile, source: str, options: ReadOptions) -> dict[str, Any]:
-    members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+    members = _members(archive)
     faults = [
         Fault("no_column", f"there is no array {column!r} ({option}); {hint(column, members)}")
         for option, column in options.given().items()
@@ -65,6 +89,19 @@ def _load(archive: zipfile.ZipFile, source: str, options: ReadOptions) -> dict[s
         )
         faults.append(Fault("no_column", message))
     wanted |= {"meta": "meta"} if "meta" in members else {}
+    if faults:
+        raise LogError(source, faults)
+    return _read_all(archive, members, wanted, source)
+
+
+def _read_all(
+    archive: zipfile.ZipFile,
+    members: dict[str, zipfile.ZipInfo],
+    wanted: dict[str, str],
+    source: str,
+) -> dict[str, Any]:
+    """Read members by the names wanted for them, once every header was found sound."""
+    faults = []
     for name in wanted.values():
         faults += _header_faults(archive, members[name], name)
     if faults:

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lossan.errors import Fault, LogError
+from lossan.io._footer import PARQUET_MAGIC, open_parquet
 
-PARQUET_MAGIC = b"PAR1"
 ZIP_MAGIC = b"PK\x03\x04"
 
 
@@ -46,14 +46,7 @@ class Part:
         """Open the file, and read its footer unless that is given."""
         if not self.can_be_shared:
             self.source.seek(0)
-        # Extension types named in a file are not acted upon: data brings no code.
-        return pq.ParquetFile(
-            self.source,
-            metadata=footer,
-            pre_buffer=False,
-            buffer_size=1 << 16,
-            arrow_extensions_enabled=False,
-        )
+        return open_parquet(self.source, footer)
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from lossan.review._outcomes import Outcome, outcomes
 from lossan.review._queue import Findings, as_table
 
 CLEAN = 30
-"""So many right labels in a row: at 95% confidence fewer than 1 in 10 there are wrong."""
+"""So many right labels in a row are enough by default."""
+_ALPHA = 0.05
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Stopping:
     expected_left : float or None
         The expected number of wrong labels among all samples without a decision, the sum of their
         probabilities; None where the detector gives none.
+    rate_at_most : float
+        What the rate of wrong labels among those less suspicious is at most, at 95% confidence.
     stop : bool
     advice : str
     """
@@ -40,6 +43,7 @@ class Stopping:
     wrong_found: int
     queue_left: int
     expected_left: float | None
+    rate_at_most: float
     stop: bool
     advice: str
 
@@ -48,8 +52,13 @@ def stopping(findings: Findings, decisions: Iterable[Decision], *, clean: int = 
     """Tell how far a review came, and whether it may end.
 
     It may when all flagged samples are reviewed, or when the last ones in order of suspicion, so
-    many as `clean` says, have right labels and none more suspicious is left. Of k samples without
-    a wrong one the share of wrong ones is below 1 - 0.05^(1/k) at 95% confidence, about 3 / k.
+    many as `clean` says, have right labels and none more suspicious is left.
+
+    After k right labels in a row a rate p of wrong ones has had the chance (1 - p)^k of staying
+    unseen; p is bounded where that is below 5%. As every wrong label starts another row, and one
+    of many rows is long by chance, the j-th row may spend only the part 1 / (j (j + 1)) of the 5%,
+    parts that sum to 1: so the bound holds at 95% confidence though one stops at the first row
+    that is long enough. It supposes that less suspicious labels are wrong no more often.
 
     Parameters
     ----------
@@ -72,14 +81,16 @@ def stopping(findings: Findings, decisions: Iterable[Decision], *, clean: int = 
     left = int((flagged & ~seen).sum())
     expected = _expected(table, ~seen)
     enough = streak >= clean and not skipped
+    at_most = rate_at_most(streak, int((~right).sum()) + 1)
     return Stopping(
         clean_in_a_row=streak,
         reviewed=len(rows),
         wrong_found=int(wrong.sum()),
         queue_left=left,
         expected_left=expected,
+        rate_at_most=at_most,
         stop=enough or not left,
-        advice=_advice(left, streak, clean, skipped) + _left(expected),
+        advice=_advice(left, streak, clean, skipped, at_most) + _left(expected),
     )
 
 
@@ -94,6 +105,19 @@ def _streak(right: NDArray[np.bool_]) -> int:
     return len(right) - (int(breaks[-1]) + 1 if len(breaks) else 0)
 
 
+def rate_at_most(streak: int, row: int) -> float:
+    """Return the bound of the rate of wrong labels after so many right ones, in the row-th row.
+
+    Examples
+    --------
+    >>> round(rate_at_most(30, 1), 3), round(rate_at_most(30, 10), 3), rate_at_most(0, 1)
+    (0.116, 0.226, 1.0)
+    """
+    if not streak:
+        return 1.0
+    return float(1 - (_ALPHA / (row * (row + 1))) ** (1 / streak))
+
+
 def _expected(findings: "Findings", unseen: NDArray[np.bool_]) -> float | None:
     if "probability" not in findings.column_names:
         return None
@@ -103,7 +127,7 @@ def _expected(findings: "Findings", unseen: NDArray[np.bool_]) -> float | None:
     return float(np.nansum(probability[unseen]))
 
 
-def _advice(left: int, streak: int, clean: int, skipped: int) -> str:
+def _advice(left: int, streak: int, clean: int, skipped: int, at_most: float) -> str:
     if not left:
         return "All suspects have been reviewed."
     if streak < clean:
@@ -116,10 +140,9 @@ def _advice(left: int, streak: int, clean: int, skipped: int) -> str:
             f"Go back: the last {streak} in order of suspicion had right labels, but {skipped:,} "
             "more suspicious ones have not been reviewed."
         )
-    bound = 1 - 0.05 ** (1 / streak)
     return (
-        f"You may stop: the last {streak} in order of suspicion had right labels, so at 95% "
-        f"confidence at most {bound:.0%} of the {left:,} left are wrong."
+        f"You may stop: the last {streak} in order of suspicion had right labels, so of the "
+        f"{left:,} less suspicious ones at most {at_most:.0%} should be wrong (95% confidence)."
     )
 
 

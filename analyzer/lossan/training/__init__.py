@@ -6,7 +6,7 @@ from lossan.training._factories import call_factory
 from lossan.training._history import History, evaluation_figures, read_history, right_of
 from lossan.training._images import augment, load_image, open_image
 from lossan.training._options import TrainOptions
-from lossan.training._plan import TrainPlan, make_plan
+from lossan.training._plan import TrainPlan, make_plan, not_ours
 from lossan.training._progress import Progress
 from lossan.training._samples import (
     SampleSet,
@@ -33,6 +33,7 @@ __all__ = [
     "installed_adapters",
     "load_image",
     "make_plan",
+    "not_ours",
     "open_image",
     "read_history",
     "read_samples",

@@ -28,7 +28,7 @@ class History:
         remove_unfinished(self.path)
         self.epochs: list[dict[str, Any]] = []
         if keep and self.path.exists():
-            self.epochs = json.loads(self.path.read_text())["epochs"][:keep]
+            self.epochs = read_history(log)[:keep]
 
     def add(self, **figures: Any) -> dict[str, Any]:
         """Add an epoch's figures and write the file."""
@@ -59,7 +59,7 @@ def read_history(log: Path) -> list[dict[str, Any]]:
         raise LossanError(
             f"{path} cannot be read ({error.strerror}); `lossan train LABELS -o {log}` writes it."
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise LossanError(f"{path} is not a history that lossan wrote ({error!r}).") from error
     if not isinstance(epochs, list) or not all(isinstance(entry, dict) for entry in epochs):
         raise LossanError(f"{path} is not a history that lossan wrote: epochs is no list of them.")
@@ -101,4 +101,6 @@ def right_of(entry: dict[str, Any]) -> NDArray[np.bool_] | None:
     if "test_right" not in entry:
         return None
     packed = np.frombuffer(bytes.fromhex(entry["test_right"]), np.uint8)
+    if len(packed) != -(-entry["test_n"] // 8):  # numpy would make up the rest
+        raise ValueError(f"test_right has {len(packed)} bytes for {entry['test_n']} samples")
     return np.unpackbits(packed, count=entry["test_n"]).astype(bool)

@@ -79,6 +79,8 @@ def check_image(file: Path) -> str | None:
     from PIL import Image
 
     try:
+        if not file.is_file() and file.exists():
+            return "it is no file"  # a pipe would be waited for for ever
         with Image.open(file) as image:
             image.verify()
     except FileNotFoundError:

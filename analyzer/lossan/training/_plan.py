@@ -104,3 +104,12 @@ def make_plan(options: TrainOptions) -> TrainPlan:
         print(f"left out {len(skipped)} images that cannot be read:", file=sys.stderr)
         print("\n".join(f"  {line}" for line in skipped[:20]), file=sys.stderr)
     return TrainPlan(options, train, test, skipped)
+
+
+def not_ours(checkpoint: Path, error: Exception) -> str:
+    """Say that a checkpoint is none that lossan wrote, whatever it made an adapter raise."""
+    text = str(error).strip() or type(error).__name__
+    return (
+        f"{checkpoint} is not a checkpoint of this training ({text.splitlines()[0]}). Remove it "
+        "and the recording beside it to train from the start, or name another log."
+    )

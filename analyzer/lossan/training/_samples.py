@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,6 +113,7 @@ def read_samples(
         )
     paths = [str(path) for path in table.table["path"].to_pylist()]
     files = [root / path for path in paths]
+    _check_inside(table.name, root, paths)
     problems = {i: why for i, file in enumerate(files) if (why := check_image(file))}
     if problems and not skip_unreadable:
         raise TableError(_unreadable(table.name, paths, problems))
@@ -183,6 +185,26 @@ def _folder_table(folder: Path) -> LabelsTable:
         pa.table({name: pa.array(values, pa.large_string()) for name, values in columns.items()}),
         str(folder),
     )
+
+
+def _check_inside(name: str, root: Path, paths: list[str]) -> None:
+    """Refuse a table that names files outside the folder of images: it may come from anywhere.
+
+    Links in the folder are followed: whoever made the folder made them.
+    """
+    top, real = os.path.abspath(root), os.path.realpath(root)  # noqa: PTH100
+
+    def inside(path: str) -> bool:
+        if Path(os.path.abspath(root / path)).is_relative_to(top):  # noqa: PTH100
+            return True
+        return Path(os.path.realpath(root / path)).is_relative_to(real)
+
+    outside = [path for path in paths if "\0" in path or not inside(path)]
+    if outside:
+        raise TableError(
+            f"{name}: {len(outside)} of {len(paths)} paths lead out of the folder of images "
+            f"{root}, first {outside[0]!r}. Name the folder that holds them all by --images."
+        )
 
 
 def _unreadable(name: str, paths: list[str], problems: dict[int, str]) -> str:

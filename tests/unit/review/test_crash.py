@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from lossan.errors import OutputError
 from lossan.review import outcomes
 
 # Prints the id of each decision once it has been acknowledged.
@@ -60,3 +61,45 @@ def test_two_processes_lose_nothing(count, open_log):
         f"{reader}-{n}" for reader in "AB" for n in range(count)
     )
     assert {o.state for o in outcomes(log.decisions).values()} == {"agreed"}
+
+
+# As CHILD, with room for a few lines only; then says why it ended.
+FULL = (
+    CHILD.replace(
+        "log = ",
+        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))\n"
+        "from lossan.errors import OutputError\nlog = ",
+    )
+    .replace("    log.append(", "    try: log.append(")
+    .replace(
+        "    print(line", "    except OutputError as error: sys.exit(str(error))\n    print(line"
+    )
+)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no limit of a file's size")
+def test_a_full_disk_loses_nothing_that_was_acknowledged(open_log, decide):
+    path = open_log().path
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(path), "A", "0"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"cannot write {path}: ")
+    acknowledged = done.stdout.split()
+    log = open_log()
+    assert [d.id for d in log.decisions] == acknowledged
+    assert len(acknowledged) >= 3
+    assert log.n_cut == 0
+    assert log.append(decide())  # and where there is room again it goes on
+
+
+def test_a_lock_that_is_held_is_told(open_log, decide, monkeypatch):
+    one, other = open_log(), open_log()
+    monkeypatch.setattr(other._file._lock, "timeout", 0.05)
+    with one._file.locked(), pytest.raises(OutputError, match="another process has held"):
+        other.append(decide())
+    assert other.append(decide())

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -10,6 +11,7 @@ from lossan import analyze
 from lossan.errors import OptionError, TableError
 from lossan.io import read_findings
 from lossan.review import findings_fingerprint, queue, stopping
+from lossan.review._stopping import rate_at_most
 from lossan.testing import planted_log
 
 ROWS = [  # id, given, suggested, group, probability
@@ -69,8 +71,25 @@ def test_stopping_counts_right_labels_in_order_of_suspicion(decide):
     assert (found.queue_left, found.stop) == (2, True)
     assert found.expected_left == pytest.approx(0.4 + 0.3 + 0.2 + 0.1)
     assert found.advice.startswith("You may stop: the last 3")
-    assert "at most 63% of the 2 left" in found.advice  # 1 - 0.05 ** (1 / 3)
+    # the second row may spend 5% / 6
+    assert found.rate_at_most == pytest.approx(1 - (0.05 / 6) ** (1 / 3))
+    assert "of the 2 less suspicious ones at most 80% should be wrong" in found.advice
     assert not stopping(findings(), lines, clean=4).stop
+
+
+@pytest.mark.parametrize("rate", [0.03, 0.1, 0.3])
+@pytest.mark.parametrize("clean", [10, 30])
+def test_the_bound_holds_though_one_stops_when_it_suits(rate, clean):
+    rng = np.random.default_rng(0)
+    missed = 0
+    for _ in range(200):
+        streak, row = 0, 1
+        for wrong in rng.random(1000) < rate:
+            streak, row = (0, row + 1) if wrong else (streak + 1, row)
+            if streak == clean:
+                missed += rate_at_most(streak, row) < rate
+                break
+    assert missed <= 200 * 0.05
 
 
 def test_a_gap_above_is_told(decide):
