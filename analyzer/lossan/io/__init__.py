@@ -1,7 +1,13 @@
 """The only place that knows file formats."""
 
 from lossan.io._append import LineFile
-from lossan.io._atomic import atomic_file, atomic_folder, remove_file, remove_unfinished
+from lossan.io._atomic import (
+    atomic_file,
+    atomic_folder,
+    make_folder,
+    remove_file,
+    remove_unfinished,
+)
 from lossan.io._epochs import EpochFolder
 from lossan.io._findings import SEQUENCES, SUMMARY, read_findings, write_findings
 from lossan.io._labels import LabelsTable, read_labels, write_labels
@@ -20,6 +26,7 @@ __all__ = [
     "ReadOptions",
     "atomic_file",
     "atomic_folder",
+    "make_folder",
     "read_arrays",
     "read_findings",
     "read_labels",
