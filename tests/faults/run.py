@@ -5,12 +5,14 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import disk
 import kill
 import power
 from tally import HEAD, Tally
@@ -37,9 +39,27 @@ def power_cuts(folder: Path, options: argparse.Namespace) -> Iterable[Tally]:
         yield power.cut_power(folder / str(number), scenario)
 
 
+def full_disks(folder: Path, options: argparse.Namespace) -> Iterable[Tally]:
+    """Let the disk be full from every operation on, and real ones of every size."""
+    yield disk.record_until_full(folder / "recording")
+    sites = list(disk.SITES)
+    if options.quick:
+        sites = [replace(site, every=5) for site in sites]
+    else:
+        sites += [*disk.trainings("torch", 4), *disk.trainings("keras", 12)]
+    for number, site in enumerate(sites):
+        yield disk.fill(folder / str(number), site)
+    if disk.can_mount() and not options.quick:
+        for number in _MOUNTED:
+            yield disk.fill_for_real(folder / f"mounted-{number}", disk.SITES[number], 5)
+
+
+_MOUNTED = (0, 4)  # of the sites: findings into a new folder, a log into one
+
 FAULTS: dict[str, Callable[[Path, argparse.Namespace], Iterable[Tally]]] = {
     "kill": kills,
     "power": power_cuts,
+    "disk": full_disks,
 }
 
 

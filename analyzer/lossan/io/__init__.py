@@ -1,7 +1,13 @@
 """The only place that knows file formats."""
 
 from lossan.io._append import LineFile
-from lossan.io._atomic import atomic_file, atomic_folder, remove_file, remove_unfinished
+from lossan.io._atomic import (
+    atomic_file,
+    atomic_folder,
+    make_folder,
+    remove_file,
+    remove_unfinished,
+)
 from lossan.io._epochs import EpochFolder
 from lossan.io._findings import (
     SEQUENCES,
@@ -42,6 +48,7 @@ __all__ = [
     "atomic_folder",
     "cut_log",
     "is_remote",
+    "make_folder",
     "open_remote",
     "open_store",
     "plain_batch",
