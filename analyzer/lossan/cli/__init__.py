@@ -23,6 +23,7 @@ from lossan.cli import (
     _labels,
     _plugins,
     _report,
+    _review,
     _tables,
     _train,
 )
@@ -70,6 +71,7 @@ for _module in (
     _experiment,
     _compare,
     _report,
+    _review,
     _apply,
 ):
     for _name, _command in _module.COMMANDS.items():

@@ -71,6 +71,7 @@ class Review:
                 "findings": self._folder.resolve().name,
                 "readers": known,
                 "fixed_reader": self.plan.reader,
+                "only_differences": self.plan.adjudicate,
             }
             if reader is None:
                 return told
