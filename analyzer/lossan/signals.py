@@ -70,17 +70,22 @@ def complete(log: LossLog, needs: tuple[str, ...]) -> LossLog:
     lacking = [channel for channel in needs if getattr(log, channel) is None]
     if not lacking or coded is None or len(coded.values) != 2 or n_classes(log) != 2:
         return log
-    loss = np.maximum(log.loss, _TINY)
-    prob = np.exp(-loss)
+    prob = np.exp(-np.maximum(log.loss, _TINY))
     found: dict[str, Any] = {
         "label_prob": prob,
-        "margin": -loss - np.log(-np.expm1(-loss)),
+        "margin": two_class_margin(log.loss),
         "predicted_prob": np.maximum(prob, 1 - prob),
     }
     known = ~np.isnan(log.loss) & (coded.codes >= 0)[:, None]
     codes = np.where(found["margin"] < 0, 1 - coded.codes[:, None], coded.codes[:, None])
     found["predicted"] = Coded(np.where(known, codes, -1).astype(np.int32), coded.values)
     return replace(log, **{c: found[c] for c in lacking if c in found})
+
+
+def two_class_margin(loss: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return log p - log (1 - p) with p = exp(-loss), of any shape."""
+    loss = np.maximum(loss, _TINY)
+    return np.asarray(-loss - np.log(-np.expm1(-loss)))
 
 
 def mean_observed(values: Matrix) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from lossan.config import Config
 from lossan.detectors._aum import Aum
-from lossan.detectors._auto import Auto
+from lossan.detectors._auto import Auto, FittedAuto
 from lossan.detectors._base import Context, Detection, Detector
 from lossan.detectors._confident import Confident
 from lossan.detectors._ctrl import Ctrl
@@ -48,9 +48,11 @@ GROUP = "lossan.detectors"
 
 __all__ = [
     "BUILT_IN",
+    "Auto",
     "Context",
     "Detection",
     "Detector",
+    "FittedAuto",
     "Found",
     "KMeansDetector",
     "find",

@@ -1,6 +1,6 @@
 """The detector to recommend: contradiction, weighed by epoch, against a stated null."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import ClassVar, final
 
 import numpy as np
@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from lossan.clustering import two_means
 from lossan.detectors._base import Context, Detection, Detector
+from lossan.detectors._contradiction import Margins, average
 from lossan.detectors._scored import check_apart
 from lossan.excess import Excess, fit_excess
 from lossan.losslog import LossLog
-from lossan.signals import complete
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float32]
@@ -70,17 +70,49 @@ class Auto(Detector):
         DetectorError
             When fewer than two samples can be scored, or all look alike.
         """
+        found = self._judge(log, context)
+        flags = found.flags.astype(np.float64)
+        return Detection(
+            score=_spread_out(log.n_samples, found.rows, (1 + found.score) / 2),
+            flagged=_spread_out(log.n_samples, found.rows, flags) == 1,
+            probability=_spread_out(log.n_samples, found.rows, found.probability),
+            notes=found.notes,
+            noise_rate=found.noise_rate,
+        )
+
+    def fit(self, log: LossLog, context: Context) -> "FittedAuto":
+        """Learn from some samples of a log how to judge all of them.
+
+        Raises
+        ------
+        DetectorError
+            When fewer than two samples can be scored, or all look alike.
+        """
+        found = self._judge(log, context)
+        order = np.argsort(found.score, kind="stable")
+        return FittedAuto(
+            scale=found.scale,
+            weights=found.weights,
+            scores=found.score[order],
+            probabilities=found.probability[order],
+            found=bool(found.flags.any()),
+            noise_rate=found.noise_rate,
+            notes=found.notes,
+        )
+
+    def _judge(self, log: LossLog, context: Context) -> "_Judged":
         rows = np.flatnonzero(context.features.scorable)
-        against = _contradiction(log, rows)
+        scale = Margins.of(log, rows)
+        against = scale.against(log, rows)
         weights = self._weights(against, log.loss, rows)
-        score = _average(against, np.tanh, weights)
+        score = average(against, np.tanh, weights)
         fits = [
             fit_excess(score, least=_LEAST),
-            fit_excess(_average(against, _softsign, weights), least=_LEAST / 2),
-            fit_excess(_average(against, _half_tanh, weights), least=_LEAST / 2),
+            fit_excess(average(against, _softsign, weights), least=_LEAST / 2),
+            fit_excess(average(against, _half_tanh, weights), least=_LEAST / 2),
         ]
         probability = _agreed(score, fits)
-        gain = _gain(fits, _average(against, np.asarray, weights))
+        gain = _gain(fits, average(against, np.asarray, weights))
         split = _split(context, rows)
         found = bool((probability > 0.5).any()) and gain >= _SEEN
         if found:
@@ -90,10 +122,13 @@ class Auto(Detector):
         flags = (probability > 0.5) & found
         shares = [fitted.share if fitted.gain >= _SEEN else 0.0 for fitted in fits]
         shares += [float(split.mean())] if found else []
-        return Detection(
-            score=_spread_out(log.n_samples, rows, (1 + score) / 2),
-            flagged=_spread_out(log.n_samples, rows, flags.astype(np.float64)) == 1,
-            probability=_spread_out(log.n_samples, rows, probability),
+        return _Judged(
+            rows=rows,
+            scale=scale,
+            weights=weights,
+            score=score,
+            probability=probability,
+            flags=flags,
             notes=() if found else (_UNSEEN,),
             noise_rate=_noise_rate(score, float(flags.mean()), shares, found),
         )
@@ -101,39 +136,76 @@ class Auto(Detector):
     def _weights(self, against: Matrix, loss: Matrix, rows: Rows) -> Vector:
         """Return what each epoch weighs, shape (n_epochs,)."""
         weights = _variance(loss, rows)
-        score = _average(against, np.tanh, weights)
+        score = average(against, np.tanh, weights)
         check_apart(self.name, score)
         probability = fit_excess(score, least=_LEAST).probability
         weights = np.asarray((weights * _fisher(against, probability)) ** 2, np.float64)
-        found = fit_excess(_average(against, np.tanh, weights), least=_LEAST).probability > 0.5
+        found = fit_excess(average(against, np.tanh, weights), least=_LEAST).probability > 0.5
         return weights * _later(against, float(found.mean()))
 
 
-# Matrices are float32 and taken epoch by epoch: in float64 at once they would cost more memory
-# than the log itself.
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """What was found of the scorable samples, and how."""
+
+    rows: Rows
+    scale: Margins
+    weights: Vector
+    score: Vector
+    probability: Vector
+    flags: NDArray[np.bool_]
+    notes: tuple[str, ...]
+    noise_rate: tuple[float, float, float]
 
 
-def _contradiction(log: LossLog, rows: Rows) -> Matrix:
-    """Return how firmly each epoch contradicts the label, against the epoch's typical margin.
+@final
+@dataclass(frozen=True, eq=False)
+class FittedAuto:
+    """`Auto`, fitted to some samples, for the others of the log.
 
-    Shape (n_rows, n_epochs), epoch-major; NaN = not observed.
+    Parameters
+    ----------
+    scale : Margins
+    weights : ndarray of float64
+        Shape (n_epochs,).
+    scores, probabilities : ndarray of float64
+        Of the samples it was fitted to, by ascending score.
+    found : bool
+        Whether anything is flagged.
+    noise_rate : tuple of float
+    notes : tuple of str
     """
-    log = complete(log, ("margin",))
-    margin, prob = log.margin, log.label_prob
-    against = np.empty((log.n_epochs, len(rows)), np.float32)
-    for epoch, values in enumerate(against):
-        loss = log.loss[rows, epoch].astype(np.float64)
-        if margin is not None:
-            firmly = -margin[rows, epoch].astype(np.float64)
-        else:
-            sure = np.exp(-loss) if prob is None else prob[rows, epoch].astype(np.float64)
-            sure = np.clip(sure, 1e-12, 1 - 1e-12)
-            firmly = np.log1p(-sure) - np.log(sure)
-        firmly[np.isnan(loss)] = np.nan
-        there = np.abs(firmly[~np.isnan(firmly)])
-        typical = float(np.median(there)) if len(there) else 0.0
-        values[:] = firmly / typical if typical > 0 else firmly
-    return against.T
+
+    scale: Margins
+    weights: Vector
+    scores: Vector
+    probabilities: Vector
+    found: bool
+    noise_rate: tuple[float, float, float]
+    notes: tuple[str, ...]
+
+    def apply(self, log: LossLog, scorable: NDArray[np.bool_]) -> Detection:
+        """Judge samples: those it was fitted to as `Auto.detect` does, others as those near them.
+
+        Parameters
+        ----------
+        log : LossLog
+            Some samples of the log.
+        scorable : ndarray of bool
+            Shape (n_samples,).
+        """
+        rows = np.flatnonzero(scorable)
+        score = average(self.scale.against(log, rows), np.tanh, self.weights)
+        place = np.searchsorted(self.scores, score, side="right") - 1
+        probability = self.probabilities[np.maximum(place, 0)]
+        flags = (probability > 0.5) & self.found
+        return Detection(
+            score=_spread_out(log.n_samples, rows, (1 + score) / 2),
+            flagged=_spread_out(log.n_samples, rows, flags.astype(np.float64)) == 1,
+            probability=_spread_out(log.n_samples, rows, probability),
+            notes=self.notes,
+            noise_rate=self.noise_rate,
+        )
 
 
 def _softsign(values: Vector) -> Vector:
@@ -142,24 +214,6 @@ def _softsign(values: Vector) -> Vector:
 
 def _half_tanh(values: Vector) -> Vector:
     return np.asarray(np.tanh(values / 2), np.float64)
-
-
-def _average(against: Matrix, squeeze: Callable[[Vector], Vector], weights: Vector) -> Vector:
-    """Return the weighted mean of the squeezed values over the observed epochs."""
-    if not weights.sum() > 0:
-        weights = np.ones(len(weights))
-    n = len(against)
-    mean, total, plain, count = (np.zeros(n) for _ in range(4))
-    for values, weight in zip(against.T, weights, strict=True):
-        seen = ~np.isnan(values)
-        squeezed = squeeze(np.where(seen, values, 0).astype(np.float64))
-        mean += weight * squeezed
-        total += weight * seen
-        plain += squeezed
-        count += seen
-    # an epoch without weight still counts for a sample that was seen at no other
-    plain /= np.maximum(count, 1)
-    return np.divide(mean, total, out=plain, where=total > 0)
 
 
 def _variance(loss: Matrix, rows: Rows) -> Vector:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from lossan.build import Draft, finish
 from lossan.engines._shuffle import Plan
 from lossan.errors import Fault
-from lossan.features import compute_features
+from lossan.features import Features, compute_features
 from lossan.io import read_gathered
-from lossan.losslog import FLOAT_CHANNELS, STATIC_FIELDS, Coded, LossLog, encode
+from lossan.losslog import STATIC_FIELDS, Coded, LossLog, encode
 from lossan.suggest import suggest_labels
 
 _MOST_CLASSES = 100_000
@@ -34,7 +34,6 @@ class Piece:
         Type of each column with a value a sample, where it is not null throughout.
     labels : pyarrow.Array
         The distinct given labels, sorted.
-    channels : tuple of str
     """
 
     number: int
@@ -43,7 +42,6 @@ class Piece:
     faults: tuple[Fault, ...]
     kinds: dict[str, pa.DataType] = field(default_factory=dict)
     labels: pa.Array = field(default_factory=lambda: pa.array([], pa.large_string()))
-    channels: tuple[str, ...] = ()
 
     @property
     def rows_file(self) -> str:
@@ -110,7 +108,10 @@ def _keep(plan: Plan, number: int, log: LossLog) -> Piece:
         if suggested is not None:
             columns[_SUGGESTED] = suggested
     kinds = {name: v.type for name, v in columns.items() if v.null_count < len(v)}
-    columns |= {f"loss_{e}": pa.array(epoch) for e, epoch in enumerate(log.loss.T)}
+    for name in ("loss", *plan.channels):
+        matrix = getattr(log, name)
+        if matrix is not None:
+            columns |= {f"{name}_{e}": pa.array(epoch) for e, epoch in enumerate(matrix.T)}
     batch = pa.RecordBatch.from_pydict(columns)
     labels = encode(log.label).values if log.label is not None else pa.nulls(0, pa.large_string())
     piece = Piece(
@@ -120,7 +121,6 @@ def _keep(plan: Plan, number: int, log: LossLog) -> Piece:
         (),
         kinds,
         labels[:_MOST_CLASSES],
-        tuple(c for c in log.channels if c in FLOAT_CHANNELS or c == "predicted"),
     )
     plan.spill.write_batches(piece.rows_file, batch.schema, [batch])
     plan.spill.write_matrix(piece.features_file, features.values[:, scorable])
@@ -219,14 +219,54 @@ def log_of(pieces: Pieces, batch: pa.RecordBatch) -> LossLog:
     epochs = plan.epochs if len(plan.epochs) else np.arange(1, plan.n_epochs + 1)
     if plan.parts.columns.numbers:
         epochs = np.array(plan.parts.columns.numbers)
-    loss = np.empty((len(epochs), batch.num_rows), np.float32)
-    for number, row in enumerate(loss):
-        row[:] = batch.column(f"loss_{number}").to_numpy(zero_copy_only=False)
-    static = {f: batch.column(f) for f in STATIC_FIELDS if f in batch.schema.names}
+    matrices: dict[str, Any] = {
+        name: _matrix(batch, name, len(epochs))
+        for name in ("loss", *plan.channels)
+        if f"{name}_0" in batch.schema.names
+    }
+    static: dict[str, Any] = {f: batch.column(f) for f in STATIC_FIELDS if f in batch.schema.names}
     return LossLog(
         sample_id=batch.column("sample_id"),
-        loss=loss.T,
         epochs=epochs,
         metadata=plan.metadata,
         **static,
+        **matrices,
     )
+
+
+def _matrix(batch: pa.RecordBatch, name: str, n_epochs: int) -> NDArray[np.float32]:
+    matrix = np.empty((n_epochs, batch.num_rows), np.float32)
+    for number, row in enumerate(matrix):
+        row[:] = batch.column(f"{name}_{number}").to_numpy(zero_copy_only=False)
+    return matrix.T
+
+
+def features_of(pieces: Pieces, batch: pa.RecordBatch) -> Features:
+    """Compute the features of rows of a piece again: sooner done than read."""
+    early_epochs = pieces.plan.early_epochs
+    return compute_features(log_of(pieces, batch).loss, early_epochs=early_epochs)
+
+
+def suggested(pieces: Pieces, batch: pa.RecordBatch, flagged: NDArray[np.bool_]) -> pa.Array | None:
+    """Return the label that each flagged sample should have instead, as `suggest_labels` does."""
+    if "suggested_label" in batch.schema.names:
+        other = batch.column("suggested_label")
+        return pc.if_else(pa.array(flagged), other, pa.scalar(None, other.type))
+    if pieces.labels is None or len(pieces.labels) != 2:
+        return None
+    codes = codes_of(pieces, batch)
+    return pieces.labels.take(pa.array(1 - codes, mask=(codes < 0) | ~flagged))
+
+
+def codes_in(labels: pa.Array | None, column: pa.Array | None, n: int) -> NDArray[np.int64]:
+    """Return the code of each given label among those of the whole log, -1 for none."""
+    if labels is None or column is None:
+        return np.full(n, -1)
+    found = pc.index_in(column, value_set=labels)
+    return pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def codes_of(pieces: Pieces, batch: pa.RecordBatch) -> NDArray[np.int64]:
+    """Return the code of each given label of a piece among those of the whole log."""
+    column = batch.column("label") if "label" in batch.schema.names else None
+    return codes_in(pieces.labels, column, batch.num_rows)

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from lossan._version import __version__
 from lossan.build import stable_order
-from lossan.detectors import Detection
 from lossan.engines._output import Part, part_bounds, rank_part, sort_to_parts
 from lossan.engines._pieces import Pieces, log_of
 from lossan.engines._prints import fingerprint_of
-from lossan.engines._summary import Sample, Tally, sample_of
+from lossan.engines._samples import Sample, sample_of
+from lossan.engines._summary import Tally
 from lossan.engines._tasks import Tasks
 from lossan.engines._verdict import above
 from lossan.findings import MOST_SEQUENCES, findings_table
@@ -75,6 +75,7 @@ class LargeResult:
             detector=self.detector.name,
             n_flagged=self.tally.n_flagged,
             n_unscored=self.tally.n_unscored,
+            noise_rate=self.tally.noise_rate,
             evaluation=self.tally.evaluation(),
             notes=tuple(self.tally.notes()),
         )
@@ -98,6 +99,7 @@ class LargeResult:
             n_flagged=view.n_flagged,
             n_unscored=view.n_unscored,
             flagged_fraction=view.n_flagged / view.n_samples,
+            noise_rate=view.noise_rate,
             evaluation=view.evaluation,
             per_class=self.tally.per_class(sample),
             class_pairs=self.tally.pairs(),
@@ -114,7 +116,7 @@ class LargeResult:
     def typical(self, count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return loss sequences, shape (n, n_epochs), typical of flagged and unflagged samples."""
         sample = self._sample
-        flagged, unflagged = typical_samples(sample.score, sample.flagged, count)
+        flagged, unflagged = typical_samples(sample.found.score, sample.found.flagged, count)
         return sample.log.loss[flagged], sample.log.loss[unflagged]
 
     def save(self, folder: str) -> list[str]:
@@ -132,7 +134,7 @@ class LargeResult:
         OutputError, LogError
             When they cannot be written.
         """
-        bounds = part_bounds(self._sample.score, self.pieces.n_samples)
+        bounds = part_bounds(self._sample.found.score, self.pieces.n_samples)
         parts = sort_to_parts(self.tasks, self.pieces, bounds)
         summary, shown = self.summary.model_dump_json(indent=2), self._shown()
         if is_remote(folder):
@@ -179,13 +181,14 @@ class LargeResult:
         )
 
     def _table(self, found: Sample, order: NDArray[np.int64]) -> pa.Table:
-        detection = Detection(score=found.score, flagged=found.flagged)
-        return findings_table(found.log, found.features, detection, found.suggested, order)
+        return findings_table(found.log, found.features, found.found, found.suggested, order)
 
     def _shown(self) -> LossLog:
         """Return the log of the samples that a report may show."""
         first, sample = self._first(MOST_SEQUENCES), self._sample
-        typical = np.concatenate(typical_samples(sample.score, sample.flagged, _TYPICAL))
+        typical = np.concatenate(
+            typical_samples(sample.found.score, sample.found.flagged, _TYPICAL)
+        )
         taken = [
             first.rows.take(pa.array(_ranking(first, MOST_SEQUENCES))),
             sample.rows.take(pa.array(typical)),
@@ -199,7 +202,7 @@ class LargeResult:
 
 
 def _ranking(found: Sample, count: int) -> NDArray[np.int64]:
-    return np.argsort(-found.score, kind="stable")[:count]
+    return np.argsort(-found.found.score, kind="stable")[:count]
 
 
 def _write_part(common: tuple[Pieces, str], numbered: tuple[int, Part]) -> None:

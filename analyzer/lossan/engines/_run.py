@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lossan.config import AnalyzeConfig
-from lossan.detectors import KMeansDetector, make
+from lossan.detectors import make
 from lossan.engines._dask import dask_tasks
+from lossan.engines._models import Model, channels_of, fit
 from lossan.engines._pieces import Pieces, faults_of, make_piece
-from lossan.engines._points import SpilledPoints
 from lossan.engines._result import LargeResult
 from lossan.engines._shuffle import BUCKET_CELLS, UNIT_ROWS, Fragment, Plan, bounds_of, survey
 from lossan.engines._shuffle import shuffle as shuffle_unit
@@ -20,7 +20,6 @@ from lossan.engines._verdict import Question, judge
 from lossan.errors import Fault, LogError, OptionError, hint
 from lossan.findings import MOST_SEQUENCES
 from lossan.io import Cut, ReadOptions, cut_log, is_remote
-from lossan.points import Centroids
 from lossan.results import DetectorSummary
 
 ENGINES = ("local", "disk", "dask")
@@ -46,7 +45,9 @@ def analyze_large(
     """Analyse a log that does not fit in memory, or with many machines; a context manager.
 
     Rows are sorted to buckets by their sample, buckets are read as logs are, k-means runs over the
-    features of all. Features, flags and scores are those of `lossan.analyze`, bit for bit.
+    features of all. Features, flags and scores are those of `lossan.analyze`, bit for bit. `auto`
+    is fitted to a random sample of some 17 million losses and then judges all; of a log no larger
+    than that it says what it says in memory.
 
     Parameters
     ----------
@@ -59,7 +60,7 @@ def analyze_large(
     spill : str, optional
         The folder, or URL, for what does not fit in memory; every worker must reach it.
     detector, early_epochs, scale, settings, seed
-        As for `lossan.analyze`; the detector is kmeans.
+        As for `lossan.analyze`; the detector is kmeans or auto.
     progress : callable, optional
         Called with what is being done, the tasks done and the tasks there are.
     **reading
@@ -75,7 +76,7 @@ def analyze_large(
     LogError
         With every fault of the log.
     OptionError, DetectorError
-        For options that are not allowed, or a log that k-means can say nothing about.
+        For options that are not allowed, or a log that the detector can say nothing about.
     OutputError
         Without room to spill.
     """
@@ -88,11 +89,7 @@ def analyze_large(
     }
     config = AnalyzeConfig.parse(options, "analyze")
     chosen = make(config.detector, config.settings)
-    if not isinstance(chosen, KMeansDetector):
-        raise OptionError(
-            f"the engine {engine} runs the detector kmeans, not {detector}: others look at all "
-            "samples at once. Use kmeans, or --engine local."
-        )
+    channels = channels_of(chosen)
     wanted = ReadOptions(**reading)
     created = datetime.now(UTC).isoformat(timespec="seconds")
     with (
@@ -100,9 +97,9 @@ def analyze_large(
         spill_below(spill) as place,
         cut_log(source, wanted, unit_rows=UNIT_ROWS) as cut,
     ):
-        pieces = _pieces(tasks, source, cut, wanted, place, config)
-        points = SpilledPoints(tasks, pieces)
-        centroids = chosen.fit(points, scale=config.scale, seed=config.seed)
+        plan = _plan(tasks, cut, wanted, place, config, channels)
+        pieces = _pieces(tasks, source, cut, plan)
+        model = fit(tasks, pieces, chosen, config)
         parameters = {
             "early_epochs": config.early_epochs or max(1, pieces.plan.n_epochs // 2),
             "scale": config.scale,
@@ -111,7 +108,7 @@ def analyze_large(
             **chosen.parameters.model_dump(mode="json"),
         }
         summary = DetectorSummary(name=chosen.name, parameters=parameters)
-        tally = _judge(tasks, pieces, centroids)
+        tally = _judge(tasks, pieces, model)
         yield LargeResult(source, tasks, pieces, tally, summary, created, in_parts=engine == "dask")
 
 
@@ -137,14 +134,19 @@ def _tasks(
         yield tasks
 
 
-def _pieces(
-    tasks: Tasks, source: str, cut: Cut, options: ReadOptions, spill: Spill, config: AnalyzeConfig
-) -> Pieces:
+def _plan(
+    tasks: Tasks,
+    cut: Cut,
+    options: ReadOptions,
+    spill: Spill,
+    config: AnalyzeConfig,
+    channels: tuple[str, ...],
+) -> Plan:
     seen = survey(tasks, cut)
     long = cut.parts.columns.layout == "long"
     cells = cut.parts.n_rows * (1 if long else max(1, seen.n_epochs))
     n_buckets = min(max(1, -(-cells // BUCKET_CELLS)), _MOST_BUCKETS)
-    plan = Plan(
+    return Plan(
         parts=cut.parts,
         options=options,
         metadata=cut.metadata,
@@ -153,11 +155,15 @@ def _pieces(
         n_epochs=seen.n_epochs,
         spill=spill,
         early_epochs=config.early_epochs,
+        channels=channels,
     )
+
+
+def _pieces(tasks: Tasks, source: str, cut: Cut, plan: Plan) -> Pieces:
     numbered = list(enumerate(cut.units))
     fragments = [f for fs in tasks.map("sorting", shuffle_unit, plan, numbered) for f in fs]
     found = list(tasks.map("reading", make_piece, plan, _by_bucket(plan, fragments)))
-    spill.remove(f.name for f in fragments)
+    plan.spill.remove(f.name for f in fragments)
     faults = faults_of(found)
     if not cut.parts.n_rows:
         faults = (Fault("empty", "it holds no samples.", 0),)
@@ -173,8 +179,8 @@ def _by_bucket(plan: Plan, fragments: list[Fragment]) -> list[tuple[int, list[st
     ]
 
 
-def _judge(tasks: Tasks, pieces: Pieces, centroids: Centroids) -> Tally:
+def _judge(tasks: Tasks, pieces: Pieces, model: Model) -> Tally:
     step = max(1, -(-pieces.n_samples * pieces.plan.n_epochs // _DESCRIBED))
-    question = Question(pieces, centroids, step, MOST_SEQUENCES)
+    question = Question(pieces, model, step, MOST_SEQUENCES)
     verdicts = list(tasks.map("judging", judge, question, pieces.each))
     return Tally(pieces, verdicts, step)

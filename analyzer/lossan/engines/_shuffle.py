@@ -57,6 +57,8 @@ class Plan:
     n_epochs : int
     spill : Spill
     early_epochs : int or None
+    channels : tuple of str
+        What the detector reads beside the losses.
     """
 
     parts: Parts
@@ -67,6 +69,7 @@ class Plan:
     n_epochs: int
     spill: Spill
     early_epochs: int | None
+    channels: tuple[str, ...]
 
     @property
     def n_buckets(self) -> int:

@@ -2,33 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from lossan.describe import (
     MOST_PAIRS,
     class_medians,
-    describe_features,
-    describe_losses,
-    describe_scores,
     most_frequent,
 )
-from lossan.engines._pieces import Pieces, log_of
-from lossan.engines._verdict import (
-    EVALUATED,
-    Described,
-    Truth,
-    Verdict,
-    codes_in,
-    features_of,
-    suggested,
-)
+from lossan.engines._pieces import Pieces, codes_in
+from lossan.engines._samples import Sample, sample_of
+from lossan.engines._verdict import EVALUATED, Truth, Verdict
 from lossan.evaluate import evaluate, evaluation_of
-from lossan.features import Features
-from lossan.losslog import LossLog
-from lossan.results import ClassPair, ClassSummary, Evaluation
+from lossan.results import ClassPair, ClassSummary, Evaluation, NoiseRate
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +46,12 @@ class Tally:
         """How many samples have no score."""
         return sum(v.n_unscored for v in self.verdicts)
 
+    @property
+    def noise_rate(self) -> NoiseRate | None:
+        """The share of wrong labels, where the detector estimates it."""
+        found = self.verdicts[0].noise_rate
+        return found and NoiseRate(estimate=found[0], low=found[1], high=found[2])
+
     def bound(self, count: int) -> float:
         """Return the score that the first ``count`` samples reach."""
         top = np.concatenate([v.top for v in self.verdicts])
@@ -75,8 +69,8 @@ class Tally:
             tp, fp, fn, tn = (counts.sum(axis=0) if code is None else counts[code]).tolist()
             return evaluation_of(tp, fp, fn, tn)
         chosen = [_chosen(t, code) for t in truths]
-        wrong, flagged, score = (np.concatenate(each) for each in zip(*chosen, strict=True))
-        return evaluate(wrong, flagged, score)
+        wrong, flagged, score, sure = (np.concatenate(each) for each in zip(*chosen, strict=True))
+        return evaluate(wrong, flagged, score, None if truths[0].probability is None else sure)
 
     def pairs(self) -> list[ClassPair]:
         """Return the most frequent pairs of given and suggested label."""
@@ -87,18 +81,20 @@ class Tally:
             found[key] = pair if other is None else _sum(pair, other)
         return most_frequent(list(found.values()))[:MOST_PAIRS]
 
-    def sample(self) -> "Sample":
+    def sample(self) -> Sample:
         """Return the samples that distributions are taken from."""
         described = [v.described for v in self.verdicts]
         return sample_of(self.pieces, described)
 
-    def per_class(self, sample: "Sample") -> list[ClassSummary]:
+    def per_class(self, sample: Sample) -> list[ClassSummary]:
         """Return the counts of each given label."""
         labels = self.pieces.labels
         if labels is None:
             return []
         counts = np.sum([v.by_label for v in self.verdicts], axis=0)
-        usual = ~sample.flagged & sample.features.scorable
+        sums = [v.expected for v in self.verdicts if v.expected is not None]
+        expected = np.sum(sums, axis=0) if sums else None
+        usual = ~sample.found.flagged & sample.features.scorable
         codes = codes_in(labels, sample.log.label, sample.log.n_samples)
         usual &= codes >= 0
         medians = class_medians(codes[usual], sample.features["f1_mean"][usual], len(labels))
@@ -108,6 +104,7 @@ class Tally:
                 n_samples=int(counts[0][code]),
                 n_flagged=int(counts[1][code]),
                 n_unscored=int(counts[2][code]),
+                expected_wrong=None if expected is None else float(expected[code]),
                 median_loss=medians[code],
                 evaluation=self.evaluation(code),
             )
@@ -116,7 +113,7 @@ class Tally:
 
     def notes(self) -> list[str]:
         """Return what a reader of the summary should know."""
-        notes = []
+        notes = list(self.verdicts[0].notes)
         if self.step > 1:
             notes.append(
                 f"distributions, medians and typical sequences are of every {self.step:,}th sample"
@@ -126,48 +123,10 @@ class Tally:
         return notes
 
 
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """Some samples of a log, in the order of their ids, with what was found of them."""
-
-    rows: pa.RecordBatch
-    log: LossLog
-    features: Features
-    score: NDArray[np.float64]
-    flagged: NDArray[np.bool_]
-    suggested: pa.Array | None
-
-    def summarised(self) -> dict[str, object]:
-        """Return the distributions that a summary holds."""
-        scored = ~np.isnan(self.score)
-        return {
-            "scores": describe_scores(self.score, self.flagged),
-            "features": describe_features(self.features, self.flagged, self.log.n_epochs),
-            "loss_by_epoch": describe_losses(self.log, self.flagged, scored),
-        }
-
-
-def sample_of(pieces: Pieces, described: Sequence[Described]) -> Sample:
-    """Put described samples of several pieces together."""
-    batches = [one.rows for one in described]
-    rows = pa.Table.from_batches(batches).combine_chunks()
-    batch = rows.to_batches()[0] if len(rows) else batches[0]
-    flagged = np.concatenate([one.flagged for one in described])
-    return Sample(
-        rows=batch,
-        log=log_of(pieces, batch),
-        features=features_of(pieces, batch),
-        score=np.concatenate([one.score for one in described]),
-        flagged=flagged,
-        suggested=suggested(pieces, batch, flagged),
-    )
-
-
-def _chosen(
-    truth: Truth, code: int | None
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float64]]:
+def _chosen(truth: Truth, code: int | None) -> tuple[NDArray[Any], ...]:
     rows = slice(None) if code is None else truth.codes == code
-    return truth.wrong[rows], truth.flagged[rows], truth.score[rows]
+    sure = truth.score if truth.probability is None else truth.probability
+    return truth.wrong[rows], truth.flagged[rows], truth.score[rows], sure[rows]
 
 
 def _sum(one: ClassPair, other: ClassPair) -> ClassPair:
@@ -175,6 +134,9 @@ def _sum(one: ClassPair, other: ClassPair) -> ClassPair:
         label=one.label,
         suggested_label=one.suggested_label,
         n_flagged=one.n_flagged + other.n_flagged,
+        expected_wrong=None
+        if one.expected_wrong is None or other.expected_wrong is None
+        else one.expected_wrong + other.expected_wrong,
         n_known=one.n_known + other.n_known,
         n_wrong=one.n_wrong + other.n_wrong,
     )

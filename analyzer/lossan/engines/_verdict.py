@@ -1,19 +1,18 @@
 """Which samples of a piece are suspicious, and what the summary needs to know of it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lossan.describe import describe_pairs
-from lossan.detectors import Detection, squeeze
-from lossan.engines._pieces import Piece, Pieces, log_of
-from lossan.features import Features, compute_features
+from lossan.detectors import Detection
+from lossan.engines._models import Model
+from lossan.engines._pieces import Piece, Pieces, codes_of, features_of, log_of, suggested
+from lossan.engines._samples import Described, taken
 from lossan.findings import findings_table
 from lossan.judge import wrong_labels
-from lossan.points import Centroids
 from lossan.results import ClassPair
 
 EVALUATED = 1 << 24
@@ -29,7 +28,7 @@ class Question:
     Parameters
     ----------
     pieces : Pieces
-    centroids : Centroids
+    model : Model
     step : int
         Every so manieth sample is described.
     top : int
@@ -37,7 +36,7 @@ class Question:
     """
 
     pieces: Pieces
-    centroids: Centroids
+    model: Model
     step: int
     top: int
 
@@ -50,8 +49,8 @@ class Truth:
     ----------
     counts : ndarray of int64
         Shape (n_labels + 1, 4): tp, fp, fn and tn by given label, those without one last.
-    wrong, flagged, score, codes : ndarray
-        Shape (n_known,); empty where there are too many.
+    wrong, flagged, score, codes, probability : ndarray
+        Shape (n_known,); empty where there are too many. Probability is None where there is none.
     """
 
     counts: NDArray[np.int64]
@@ -59,6 +58,7 @@ class Truth:
     flagged: NDArray[np.bool_]
     score: NDArray[np.float64]
     codes: NDArray[np.int64]
+    probability: NDArray[np.float64] | None
 
 
 @dataclass(frozen=True)
@@ -70,71 +70,82 @@ class Verdict:
     n_flagged, n_unscored : int
     by_label : ndarray of int64
         Shape (3, n_labels): samples, flagged, unscored by given label.
+    expected : ndarray of float64 or None
+        Shape (n_labels,): the sum of the probabilities.
     pairs : list of ClassPair
     truth : Truth or None
     top : ndarray of float64
         The highest scores.
     described : Described
+    noise_rate, notes
+        As the detector gives them, the same for all pieces.
     """
 
     n_flagged: int
     n_unscored: int
     by_label: NDArray[np.int64]
+    expected: NDArray[np.float64] | None
     pairs: list[ClassPair]
     truth: Truth | None
     top: NDArray[np.float64]
-    described: "Described"
-
-
-@dataclass(frozen=True)
-class Described:
-    """Some samples with all that is known of them.
-
-    Parameters
-    ----------
-    rows : pyarrow.RecordBatch
-        As the pieces hold them.
-    score : ndarray of float64
-    flagged : ndarray of bool
-    """
-
-    rows: pa.RecordBatch
-    score: NDArray[np.float64]
-    flagged: NDArray[np.bool_] = field(repr=False)
+    described: Described
+    noise_rate: tuple[float, float, float] | None
+    notes: tuple[str, ...]
 
 
 def judge(question: Question, piece: Piece) -> Verdict:
     """Score and flag the samples of a piece, and write that beside it."""
     pieces = question.pieces
     batch = pieces.read(piece)
-    score, flagged = _score(question.centroids, features_of(pieces, batch))
-    kept = pa.RecordBatch.from_pydict({"score": pa.array(score), "flagged": pa.array(flagged)})
-    pieces.plan.spill.write_batches(_file(piece), kept.schema, [kept])
-    codes = _codes(pieces, batch)
+    found = question.model.judge(log_of(pieces, batch).without_truth(), features_of(pieces, batch))
+    score, flagged = found.score, found.flagged
+    _keep(pieces, piece, found)
+    codes = codes_of(pieces, batch)
     n_labels = 0 if pieces.labels is None else len(pieces.labels)
     inside, unscored = codes >= 0, np.isnan(score)
     kinds = (inside, inside & flagged, inside & unscored)
-    found = Detection(score=score, flagged=flagged)
     first = pieces.start_of(piece)
     shown = np.arange(-first % question.step, len(score), question.step)
     return Verdict(
         n_flagged=int(flagged.sum()),
         n_unscored=int(unscored.sum()),
         by_label=np.stack([np.bincount(codes[kind], minlength=n_labels) for kind in kinds]),
+        expected=_expected(found, codes, inside, n_labels),
         pairs=describe_pairs(table_of(pieces, batch, found, np.flatnonzero(flagged)), _ALL_PAIRS),
         truth=_truth(pieces, batch, found, codes),
         top=_highest(score, question.top),
-        described=Described(batch.take(pa.array(shown)), score[shown], flagged[shown]),
+        described=Described(batch.take(pa.array(shown)), taken(found, shown)),
+        noise_rate=found.noise_rate,
+        notes=found.notes,
     )
 
 
 def judged(pieces: Pieces, piece: Piece) -> tuple[pa.RecordBatch, Detection]:
     """Read a piece again, and what `judge` wrote of it."""
-    found = pieces.plan.spill.read_batch(_file(piece))
+    kept = pieces.plan.spill.read_batch(_file(piece))
+    has = "probability" in kept.schema.names
     return pieces.read(piece), Detection(
-        score=found.column("score").to_numpy(),
-        flagged=found.column("flagged").to_numpy(zero_copy_only=False),
+        score=kept.column("score").to_numpy(),
+        flagged=kept.column("flagged").to_numpy(zero_copy_only=False),
+        probability=kept.column("probability").to_numpy() if has else None,
     )
+
+
+def _keep(pieces: Pieces, piece: Piece, found: Detection) -> None:
+    columns = {"score": pa.array(found.score), "flagged": pa.array(found.flagged)}
+    if found.probability is not None:
+        columns["probability"] = pa.array(found.probability)
+    kept = pa.RecordBatch.from_pydict(columns)
+    pieces.plan.spill.write_batches(_file(piece), kept.schema, [kept])
+
+
+def _expected(
+    found: Detection, codes: NDArray[np.int64], inside: NDArray[np.bool_], n_labels: int
+) -> NDArray[np.float64] | None:
+    if found.probability is None:
+        return None
+    weights = np.nan_to_num(found.probability[inside])
+    return np.bincount(codes[inside], weights, n_labels).astype(np.float64)
 
 
 def above(common: tuple[Pieces, float], piece: Piece) -> Described:
@@ -142,13 +153,7 @@ def above(common: tuple[Pieces, float], piece: Piece) -> Described:
     pieces, bound = common
     batch, found = judged(pieces, piece)
     rows = np.flatnonzero(found.score >= bound)
-    return Described(batch.take(pa.array(rows)), found.score[rows], found.flagged[rows])
-
-
-def features_of(pieces: Pieces, batch: pa.RecordBatch) -> Features:
-    """Compute the features of rows of a piece again: sooner done than read."""
-    early_epochs = pieces.plan.early_epochs
-    return compute_features(log_of(pieces, batch).loss, early_epochs=early_epochs)
+    return Described(batch.take(pa.array(rows)), taken(found, rows))
 
 
 def table_of(
@@ -163,43 +168,6 @@ def table_of(
         rows,
         first_rank,
     )
-
-
-def suggested(pieces: Pieces, batch: pa.RecordBatch, flagged: NDArray[np.bool_]) -> pa.Array | None:
-    """Return the label that each flagged sample should have instead, as `suggest_labels` does."""
-    if "suggested_label" in batch.schema.names:
-        other = batch.column("suggested_label")
-        return pc.if_else(pa.array(flagged), other, pa.scalar(None, other.type))
-    if pieces.labels is None or len(pieces.labels) != 2:
-        return None
-    codes = _codes(pieces, batch)
-    return pieces.labels.take(pa.array(1 - codes, mask=(codes < 0) | ~flagged))
-
-
-def _score(
-    centroids: Centroids, features: Features
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    scorable = features.scorable
-    values = features.values if scorable.all() else features.values[:, scorable]
-    flags = centroids.beyond(values)
-    score = np.full(len(scorable), np.nan)
-    score[scorable] = squeeze(values[0], flags)
-    flagged = np.zeros(len(scorable), bool)
-    flagged[scorable] = flags
-    return score, flagged
-
-
-def codes_in(labels: pa.Array | None, column: pa.Array | None, n: int) -> NDArray[np.int64]:
-    """Return the code of each given label among those of the whole log, -1 for none."""
-    if labels is None or column is None:
-        return np.full(n, -1)
-    found = pc.index_in(column, value_set=labels)
-    return pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-
-
-def _codes(pieces: Pieces, batch: pa.RecordBatch) -> NDArray[np.int64]:
-    column = batch.column("label") if "label" in batch.schema.names else None
-    return codes_in(pieces.labels, column, batch.num_rows)
 
 
 def _truth(
@@ -217,7 +185,8 @@ def _truth(
     place = np.where(codes < 0, n_labels, codes)
     counts = np.stack([np.bincount(place[c], minlength=n_labels + 1) for c in cells], axis=1)
     few = slice(None) if pieces.n_samples <= EVALUATED else slice(0)
-    return Truth(counts, wrong[few], flagged[few], found.score[known][few], codes[few])
+    sure = None if found.probability is None else found.probability[known][few]
+    return Truth(counts, wrong[few], flagged[few], found.score[known][few], codes[few], sure)
 
 
 def _highest(score: NDArray[np.float64], count: int) -> NDArray[np.float64]:

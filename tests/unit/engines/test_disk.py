@@ -13,7 +13,7 @@ from pandas.testing import assert_frame_equal
 
 import lossan
 from lossan import clustering, fingerprint, points
-from lossan.engines import _points, _prints, _run, _shuffle, analyze_large
+from lossan.engines import _models, _points, _prints, _run, _shuffle, analyze_large
 from lossan.errors import LogError, OptionError, OutputError
 
 FILES = ("findings.parquet", "findings.csv", "sequences.parquet")
@@ -33,15 +33,15 @@ def small_parts(monkeypatch):
         monkeypatch.setattr(module, "CHUNK", 256)
 
 
-def rows_of(seed=0, n=800, n_epochs=5, *, strings=False, gaps=0.0, fields=()):
+def rows_of(seed=0, n=800, n_epochs=5, *, strings=False, gaps=0.0, fields=(), n_classes=3, shape=4):
     """A long log as a table, its rows in a random order."""
     rng = np.random.default_rng(seed)
     wrong = rng.random(n) < 0.1
     level = np.where(wrong[:, None], 2.0, 2.0 * 0.5 ** np.arange(1, n_epochs + 1))
-    loss = (level * rng.gamma(4, 0.25, (n, n_epochs))).astype(np.float32)
+    loss = (level * rng.gamma(shape, 1 / shape, (n, n_epochs))).astype(np.float32)
     sample = np.repeat(rng.choice(10**12, n, replace=False), n_epochs)
-    given_label, truth = rng.integers(0, 3, n), None
-    truth = np.where(wrong, (given_label + 1) % 3, given_label)
+    given_label = rng.integers(0, n_classes, n)
+    truth = np.where(wrong, (given_label + 1) % n_classes, given_label)
     columns = {
         "sample_id": [f"img/{i:x}ä" for i in sample] if strings else sample,
         "epoch": np.tile(np.arange(n_epochs) * 2, n),
@@ -49,6 +49,8 @@ def rows_of(seed=0, n=800, n_epochs=5, *, strings=False, gaps=0.0, fields=()):
         "label": np.repeat(given_label, n_epochs),
         "true_label": np.repeat(truth, n_epochs),
         "predicted": np.repeat(truth, n_epochs),
+        "label_prob": np.exp(-loss).ravel(),
+        "margin": -np.log(np.expm1(np.maximum(loss, 1e-3))).ravel(),
         "path": [f"{i}.png" for i in sample],
     }
     kept = ["sample_id", "epoch", "loss", *fields]
@@ -151,6 +153,34 @@ def test_any_log_has_the_flags_it_has_in_memory(tmp_path_factory, seed, n, gaps,
     assert_frame_equal(found.to_pandas(), expected)
 
 
+@pytest.mark.parametrize("fields", [ALL, (*ALL, "margin"), (*ALL, "label_prob", "predicted")])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_auto_says_what_it_says_in_memory(tmp_path, fields, n_classes):
+    path = write(
+        rows_of(7, 3000, 6, fields=fields, gaps=0.1, n_classes=n_classes, shape=30), tmp_path
+    )
+    local, disk = both(path, tmp_path, detector="auto")
+    assert (local / FILES[0]).read_bytes() == (disk / FILES[0]).read_bytes()
+    one, other = (json.loads((f / "summary.json").read_text()) for f in (local, disk))
+    assert one["n_flagged"] > 0
+    for field in ("noise_rate", "n_flagged", "evaluation", "scores", "notes"):
+        assert one[field] == other[field], field
+    for ours, theirs in zip(one["per_class"], other["per_class"], strict=True):
+        assert ours.pop("expected_wrong") == pytest.approx(theirs.pop("expected_wrong"))
+        assert ours == theirs
+
+
+def test_auto_fitted_to_a_sample_judges_all(tmp_path, monkeypatch):
+    path = write(rows_of(7, 6000, 6, fields=ALL, shape=30), tmp_path)
+    expected = lossan.analyze(path, detector="auto")
+    monkeypatch.setattr(_models, "FITTED", 12_000)
+    with analyze_large(str(path), detector="auto") as result:
+        found = result.overview
+    assert found.n_flagged == pytest.approx(expected.overview.n_flagged, rel=0.1)
+    assert found.evaluation.auprc == pytest.approx(expected.evaluation.auprc, abs=0.01)
+    assert found.noise_rate.low <= 0.1 <= found.noise_rate.high
+
+
 def test_a_report_can_be_made_of_the_suspects(tmp_path):
     path = write(rows_of(8, fields=ALL), tmp_path)
     _, disk = both(path, tmp_path)
@@ -203,7 +233,7 @@ def test_the_last_of_repeated_rows_is_the_one_in_memory(tmp_path, duplicates):
     ("options", "message"),
     [
         ({"engine": "spark"}, "engine is 'spark'; allowed: dask, disk, local"),
-        ({"detector": "auto"}, "runs the detector kmeans, not auto"),
+        ({"detector": "gmm"}, "kmeans and auto can be had, not gmm"),
         ({"scheduler": "tcp://x:1"}, "is for --engine dask, not disk"),
         ({"spill": "s3://bucket/x"}, "spills to a folder, not to a store"),
         ({"engine": "dask", "scheduler": "tcp://127.0.0.1:9"}, "name a place that every worker"),

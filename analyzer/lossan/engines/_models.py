@@ -1,0 +1,96 @@
+"""Detectors fitted to a log in pieces, to judge each piece by itself."""
+
+from dataclasses import dataclass
+from typing import Protocol, final
+
+import numpy as np
+
+from lossan.config import AnalyzeConfig
+from lossan.detectors import Auto, Context, Detection, Detector, FittedAuto, KMeansDetector, squeeze
+from lossan.engines._pieces import Piece, Pieces
+from lossan.engines._points import SpilledPoints
+from lossan.engines._samples import Described, sample_of
+from lossan.engines._tasks import Tasks
+from lossan.errors import OptionError
+from lossan.features import Features
+from lossan.losslog import LossLog
+from lossan.points import Centroids
+
+FITTED = 1 << 24
+"""Losses that `auto` is fitted to: of a larger log, to a random sample of its samples."""
+_CHANNELS = ("margin", "label_prob")
+
+
+class Model(Protocol):
+    """A fitted detector."""
+
+    def judge(self, log: LossLog, features: Features) -> Detection:
+        """Score and flag some samples of the log it was fitted to."""
+
+
+def channels_of(detector: Detector) -> tuple[str, ...]:
+    """Return the channels that pieces must keep for a detector.
+
+    Raises
+    ------
+    OptionError
+        For a detector that cannot judge a log in pieces.
+    """
+    if isinstance(detector, KMeansDetector):
+        return ()
+    if isinstance(detector, Auto):
+        return _CHANNELS
+    raise OptionError(
+        f"beyond memory and on many machines the detectors kmeans and auto can be had, not "
+        f"{detector.name}, which looks at all samples at once. Use one of them, or --engine local."
+    )
+
+
+def fit(tasks: Tasks, pieces: Pieces, detector: Detector, config: AnalyzeConfig) -> Model:
+    """Fit a detector."""
+    if isinstance(detector, KMeansDetector):
+        points = SpilledPoints(tasks, pieces)
+        return _KMeans(detector.fit(points, scale=config.scale, seed=config.seed))
+    assert isinstance(detector, Auto)  # noqa: S101  (channels_of says so)
+    cells = pieces.n_samples * pieces.plan.n_epochs
+    common = (pieces, max(1, -(-cells // FITTED)), config.seed)
+    sample = sample_of(pieces, list(tasks.map("sample", _sample, common, pieces.each)))
+    context = Context(features=sample.features, scale=config.scale, seed=config.seed)
+    return _Auto(detector.fit(sample.log.without_truth(), context))
+
+
+@final
+@dataclass(frozen=True)
+class _KMeans:
+    centroids: Centroids
+
+    def judge(self, log: LossLog, features: Features) -> Detection:
+        scorable = features.scorable
+        values = features.values if scorable.all() else features.values[:, scorable]
+        flags = self.centroids.beyond(values)
+        score = np.full(log.n_samples, np.nan)
+        score[scorable] = squeeze(values[0], flags)
+        flagged = np.zeros(log.n_samples, bool)
+        flagged[scorable] = flags
+        return Detection(score=score, flagged=flagged)
+
+
+@final
+@dataclass(frozen=True)
+class _Auto:
+    fitted: FittedAuto
+
+    def judge(self, log: LossLog, features: Features) -> Detection:
+        return self.fitted.apply(log, features.scorable)
+
+
+def _sample(common: tuple[Pieces, int, int], piece: Piece) -> Described:
+    """Draw one of so many samples of a piece at random; all, where it is one of one."""
+    pieces, step, seed = common
+    batch = pieces.read(piece)
+    rows = np.arange(batch.num_rows)
+    if step > 1:
+        rng = np.random.default_rng((seed, piece.number))
+        rows = np.sort(rng.choice(rows, -(-len(rows) // step), replace=False))
+    nothing = Detection(score=np.zeros(len(rows)), flagged=np.zeros(len(rows), bool))
+    return Described(batch.take(rows), nothing)
