@@ -12,8 +12,10 @@ from time import monotonic
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import clocks
 import disk
 import kill
+import locks
 import power
 from tally import HEAD, Tally
 
@@ -56,10 +58,28 @@ def full_disks(folder: Path, options: argparse.Namespace) -> Iterable[Tally]:
 
 _MOUNTED = (0, 4)  # of the sites: findings into a new folder, a log into one
 
+
+def second_writers(folder: Path, options: argparse.Namespace) -> Iterable[Tally]:
+    """Let several processes write one log."""
+    kill.warm()
+    yield locks.second_writers(folder / "second", 4 if options.quick else 20)
+    yield locks.crowd(folder / "crowd", 4, 5 if options.quick else 20)
+
+
+def jumping_clocks(folder: Path, options: argparse.Namespace) -> Iterable[Tally]:
+    """Let the clock jump."""
+    yield clocks.jump(folder / "record", "recording", clocks.record)
+    yield clocks.jump(folder / "analyze", "merge, analyze -o", clocks.analyze)
+    if not options.quick:
+        yield clocks.jump(folder / "train", "training, torch", clocks.train)
+
+
 FAULTS: dict[str, Callable[[Path, argparse.Namespace], Iterable[Tally]]] = {
     "kill": kills,
     "power": power_cuts,
     "disk": full_disks,
+    "locks": second_writers,
+    "clock": jumping_clocks,
 }
 
 
