@@ -13,7 +13,8 @@ from lossan.results import ClassPair, FeatureSummary, LossByEpoch, ScoreSummary,
 
 _BINS = 60
 _FEATURE_BINS = 40
-_PAIRS = 200  # of 1,000 classes there may be a million
+MOST_PAIRS = 200
+"""Of 1,000 classes there may be a million pairs."""
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 Bools = NDArray[np.bool_]
@@ -97,12 +98,14 @@ def describe_losses(log: LossLog, flagged: Bools, scored: Bools) -> LossByEpoch:
     )
 
 
-def describe_pairs(findings: pa.Table) -> list[ClassPair]:
-    """Count the flagged by given and suggested label, the 200 most frequent pairs first.
+def describe_pairs(findings: pa.Table, most: int = MOST_PAIRS) -> list[ClassPair]:
+    """Count the flagged by given and suggested label, the most frequent pairs first.
 
     Parameters
     ----------
     findings : pyarrow.Table
+    most : int
+        How many pairs to return.
     """
     found = findings.filter(findings["flagged"]).select(
         [c for c in findings.column_names if c in _PAIR_FIELDS]
@@ -132,8 +135,12 @@ def describe_pairs(findings: pa.Table) -> list[ClassPair]:
         )
         for row in counted.to_pylist()
     ]
-    pairs.sort(key=lambda p: (-p.n_flagged, str(p.label), str(p.suggested_label)))
-    return pairs[:_PAIRS]
+    return most_frequent(pairs)[:most]
+
+
+def most_frequent(pairs: list[ClassPair]) -> list[ClassPair]:
+    """Sort pairs by their count, equal ones by their names."""
+    return sorted(pairs, key=lambda p: (-p.n_flagged, str(p.label), str(p.suggested_label)))
 
 
 def class_medians(codes: NDArray[np.integer[Any]], values: Vector, size: int) -> list[float | None]:

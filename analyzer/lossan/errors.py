@@ -25,6 +25,10 @@ class LogError(LossanError):
         self.faults = tuple(faults)
         super().__init__(fault_text(where, self.faults))
 
+    def __reduce__(self) -> tuple[type["LogError"], tuple[str, tuple["Fault", ...]]]:
+        """Let it be sent from one process to another."""
+        return type(self), (self.where, self.faults)
+
 
 class DetectorError(LossanError):
     """A detector that is not there, lacks what it needs or cannot work on this log."""

@@ -40,23 +40,39 @@ def evaluate(
     """
     tp, fp = int((flagged & wrong).sum()), int((flagged & ~wrong).sum())
     fn, tn = int((~flagged & wrong).sum()), int((~flagged & ~wrong).sum())
-    measured: dict[str, Measured] = {
-        "sensitivity": rate(tp, tp + fn),
-        "specificity": rate(tn, tn + fp),
-        "precision": rate(tp, tp + fp),
-        "f1": f1_rate(tp, fp, fn),
-    }
+    measured: dict[str, Measured] = {}
     if score is not None:
         scored = ~np.isnan(score)
         measured["auroc"] = auroc(wrong[scored], score[scored])
         measured["auprc"] = auprc(wrong[scored], score[scored])
+    error = None if probability is None else calibration_error(wrong, probability)
+    return evaluation_of(tp, fp, fn, tn, measured, error)
+
+
+def evaluation_of(
+    tp: int,
+    fp: int,
+    fn: int,
+    tn: int,
+    measured: dict[str, Measured] | None = None,
+    calibration_error: float | None = None,
+) -> Evaluation:
+    """Return the rates of four counts, with what else was measured."""
+    rates: dict[str, Measured] = {
+        "sensitivity": rate(tp, tp + fn),
+        "specificity": rate(tn, tn + fp),
+        "precision": rate(tp, tp + fp),
+        "f1": f1_rate(tp, fp, fn),
+        **(measured or {}),
+    }
     fields: dict[str, Any] = {}
-    for name, value in measured.items():
+    for name, value in rates.items():
         if value is not None:
             fields[name], fields[f"{name}_low"], fields[f"{name}_high"] = value
-    if probability is not None:
-        fields["calibration_error"] = calibration_error(wrong, probability)
-    return Evaluation(n=len(wrong), tp=tp, fp=fp, fn=fn, tn=tn, **fields)
+    n = tp + fp + fn + tn
+    return Evaluation(
+        n=n, tp=tp, fp=fp, fn=fn, tn=tn, calibration_error=calibration_error, **fields
+    )
 
 
 def calibration_error(wrong: NDArray[np.bool_], probability: NDArray[np.float64]) -> float | None:

@@ -11,6 +11,8 @@ from lossan.detectors import Detection
 from lossan.features import FEATURES, Features
 from lossan.losslog import LossLog
 
+MOST_SEQUENCES = 10_000
+"""Of how many suspects the findings keep the loss sequences."""
 Rows = NDArray[np.int64]
 
 

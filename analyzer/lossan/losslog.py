@@ -1,6 +1,5 @@
 """The loss log in memory: one frozen object, whatever file it came from."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from lossan._version import __version__
 from lossan.errors import Fault
+from lossan.fingerprint import fingerprint
 
 FORMAT_VERSION = "1"
 STATIC_FIELDS = ("label", "true_label", "path", "group")
@@ -118,12 +118,7 @@ class LossLog:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over ids, given labels and losses; the same for every physical form."""
-        digest = hashlib.sha256(f"lossan log {self.loss.shape}".encode())
-        for values in (self.sample_id, self.label):
-            digest.update(_canonical_bytes(values))
-        for epoch in self.loss.T:
-            digest.update(np.ascontiguousarray(epoch).astype("<f4", copy=False).data)
-        return f"sha256:{digest.hexdigest()}"
+        return fingerprint(self.sample_id, self.label, self.loss.T)
 
     def without_truth(self) -> "LossLog":
         """Return the same log as a detector may see it."""
@@ -194,24 +189,3 @@ def check_metadata(metadata: Mapping[str, Any]) -> list[Fault]:
         message = f"its metadata says recorded {recorded!r}; allowed: 'train', 'eval'."
         faults.append(Fault("recorded", message))
     return faults
-
-
-def _canonical_bytes(values: pa.Array | None) -> bytes:
-    """Bytes of a column that do not depend on how it was stored."""
-    if values is None:
-        return b"none"
-    if pa.types.is_integer(values.type):
-        filled = pc.fill_null(values, 0).to_numpy(zero_copy_only=False).astype("<i8")
-        return b"int" + np.packbits(_valid(values)).tobytes() + filled.tobytes()
-    filled = pc.fill_null(values, "").cast(pa.large_string())
-    lengths = pc.binary_length(filled).to_numpy(zero_copy_only=False).astype("<i8")
-    data = filled.buffers()[2]
-    start = np.frombuffer(filled.buffers()[1], np.int64)[filled.offset]
-    stop = np.frombuffer(filled.buffers()[1], np.int64)[filled.offset + len(filled)]
-    text = b"" if data is None else memoryview(data)[start:stop]
-    return b"".join([b"str", np.packbits(_valid(values)).tobytes(), lengths.tobytes(), text])
-
-
-def _valid(values: pa.Array) -> NDArray[np.bool_]:
-    valid: NDArray[np.bool_] = values.is_valid().to_numpy(zero_copy_only=False)
-    return valid

@@ -18,11 +18,11 @@ from lossan.detect import detect
 from lossan.detectors import Detection, Detector, make
 from lossan.errors import OptionError
 from lossan.features import Features
-from lossan.findings import findings_table, first_ranked, ranking
+from lossan.findings import MOST_SEQUENCES, findings_table, first_ranked, ranking
 from lossan.io import SEQUENCES, atomic_folder, read_log, write_findings, write_log
 from lossan.losslog import LossLog
 from lossan.plots import can_plot, draw_sequences
-from lossan.results import DetectorSummary, Evaluation, LogSummary, NoiseRate, Summary
+from lossan.results import DetectorSummary, Evaluation, LogSummary, NoiseRate, Overview, Summary
 from lossan.suggest import suggest_labels
 from lossan.summarise import Truth, evaluate_against, known_truth, noise_rate, per_class
 from lossan.typical import typical_rows, typical_samples
@@ -30,8 +30,6 @@ from lossan.typical import typical_rows, typical_samples
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_SEQUENCES = 10_000
-"""Of how many suspects the findings keep the loss sequences."""
 _PART_ROWS = 1 << 20
 _TYPICAL = 20  # sequences of each kind in the paper's Fig. 4
 
@@ -85,6 +83,23 @@ class Result:
     def noise_rate(self) -> NoiseRate | None:
         """The share of wrong labels, where the detector estimates it."""
         return noise_rate(self.detection)
+
+    @cached_property
+    def overview(self) -> Overview:
+        """The counts of the analysis."""
+        log, detection = self.log, self.detection
+        return Overview(
+            n_samples=log.n_samples,
+            n_epochs=log.n_epochs,
+            recorded=log.recorded,
+            n_logs=self.n_logs,
+            detector=self.detector.name,
+            n_flagged=int(detection.flagged.sum()),
+            n_unscored=int(np.isnan(detection.score).sum()),
+            noise_rate=self.noise_rate,
+            evaluation=self.evaluation,
+            notes=detection.notes,
+        )
 
     @cached_property
     def summary(self) -> Summary:

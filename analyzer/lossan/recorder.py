@@ -247,10 +247,22 @@ class Recorder:
         if not (resume or overwrite):
             self._refuse(self.path, folder)
         opened = EpochFolder(folder)
-        if not (resume or overwrite) and self.path.exists():
-            # written by another process after it was looked for
-            opened.remove()
-            self._refuse(self.path)
+        try:
+            if not (resume or overwrite):
+                # another process may have recorded meanwhile
+                self._refuse(self.path, *([folder] if opened.last_epoch else []))
+            self._prepare(opened, resume=resume, keep_epochs=keep_epochs, overwrite=overwrite)
+        except BaseException:
+            if opened.last_epoch:
+                opened.release()
+            else:
+                opened.remove()
+            raise
+        return opened
+
+    def _prepare(
+        self, opened: EpochFolder, *, resume: bool, keep_epochs: int | None, overwrite: bool
+    ) -> None:
         remove_unfinished(self.path)
         if overwrite:
             opened.discard_after(0)
@@ -259,13 +271,11 @@ class Recorder:
             opened.reopen(self.path)
             keep = opened.last_epoch if keep_epochs is None else keep_epochs
             if keep > opened.last_epoch:
-                opened.release()
                 raise RecorderError(
-                    f"keep_epochs is {keep}, but {folder} holds {opened.last_epoch} epochs."
+                    f"keep_epochs is {keep}, but {opened.path} holds {opened.last_epoch} epochs."
                 )
             opened.discard_after(keep)
         opened.describe(self._metadata)
-        return opened
 
     def _refuse(self, *places: Path) -> None:
         there = [place for place in places if place.exists()]

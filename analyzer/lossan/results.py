@@ -71,6 +71,21 @@ class NoiseRate(_Model):
     high: float
 
 
+class Overview(_Model):
+    """The counts of an analysis, which cost nothing."""
+
+    n_samples: int
+    n_epochs: int
+    recorded: str | None
+    n_logs: int = 1
+    detector: str
+    n_flagged: int
+    n_unscored: int
+    noise_rate: NoiseRate | None = None
+    evaluation: Evaluation | None = None
+    notes: tuple[str, ...] = ()
+
+
 class ClassSummary(_Model):
     """Counts of one given class, and its evaluation where the truth is known.
 

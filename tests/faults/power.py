@@ -1,10 +1,9 @@
 """A power cut before every file operation: what was said to be safe is there and can go on."""
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +46,7 @@ def cut_power(folder: Path, scenario: Scenario) -> Tally:
     scenario.prepare(place)
     with Disk(place) as disk:
         scenario.act(place, disk)
-    with _no_flushing():
+    with subjects.without_flushing():
         for number, cut in enumerate(disk.cuts):
             left = folder / f"left-{number}"
             left.mkdir()
@@ -229,10 +228,3 @@ def _checkpointed(path: Path) -> int:
 
     file = path.with_name(path.name + ".checkpoint.pt")
     return torch.load(file, weights_only=True)["epochs"] if file.exists() else 0
-
-
-@contextmanager
-def _no_flushing() -> Iterator[None]:
-    """Spare the disk what a check has no use for."""
-    with mock.patch.object(os, "fsync", return_value=None):
-        yield

@@ -5,13 +5,17 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import clocks
+import disk
 import kill
+import locks
 import power
 from tally import HEAD, Tally
 
@@ -37,9 +41,45 @@ def power_cuts(folder: Path, options: argparse.Namespace) -> Iterable[Tally]:
         yield power.cut_power(folder / str(number), scenario)
 
 
+def full_disks(folder: Path, options: argparse.Namespace) -> Iterable[Tally]:
+    """Let the disk be full from every operation on, and real ones of every size."""
+    yield disk.record_until_full(folder / "recording")
+    sites = list(disk.SITES)
+    if options.quick:
+        sites = [replace(site, every=5) for site in sites]
+    else:
+        sites += [*disk.trainings("torch", 4), *disk.trainings("keras", 12)]
+    for number, site in enumerate(sites):
+        yield disk.fill(folder / str(number), site)
+    if disk.can_mount() and not options.quick:
+        for number in _MOUNTED:
+            yield disk.fill_for_real(folder / f"mounted-{number}", disk.SITES[number], 5)
+
+
+_MOUNTED = (0, 4)  # of the sites: findings into a new folder, a log into one
+
+
+def second_writers(folder: Path, options: argparse.Namespace) -> Iterable[Tally]:
+    """Let several processes write one log."""
+    kill.warm()
+    yield locks.second_writers(folder / "second", 4 if options.quick else 20)
+    yield locks.crowd(folder / "crowd", 4, 5 if options.quick else 20)
+
+
+def jumping_clocks(folder: Path, options: argparse.Namespace) -> Iterable[Tally]:
+    """Let the clock jump."""
+    yield clocks.jump(folder / "record", "recording", clocks.record)
+    yield clocks.jump(folder / "analyze", "merge, analyze -o", clocks.analyze)
+    if not options.quick:
+        yield clocks.jump(folder / "train", "training, torch", clocks.train)
+
+
 FAULTS: dict[str, Callable[[Path, argparse.Namespace], Iterable[Tally]]] = {
     "kill": kills,
     "power": power_cuts,
+    "disk": full_disks,
+    "locks": second_writers,
+    "clock": jumping_clocks,
 }
 
 

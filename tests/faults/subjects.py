@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import numpy.random
@@ -141,6 +142,13 @@ def standing_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.chdir(before)
+
+
+@contextmanager
+def without_flushing() -> Iterator[None]:
+    """Spare the disk what a test that cuts no power has no use for."""
+    with mock.patch.object(os, "fsync"):
+        yield
 
 
 def quiet() -> None:

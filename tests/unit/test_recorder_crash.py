@@ -87,3 +87,34 @@ def test_unfinished_files_are_no_part_of_the_log(tmp_path):
     with lossan.Recorder(path, resume=True) as recorder:
         assert recorder.n_epochs == 2
     assert lossan.read_log(path).n_epochs == 2
+
+
+@pytest.mark.parametrize("name", ["run.parquet", "run.npz"])
+@pytest.mark.parametrize(
+    "losses", [[[1.0, 2.0]], [[1.0, np.inf], [3.0, 4.0]]], ids=["one epoch", "infinite"]
+)
+@pytest.mark.filterwarnings("ignore::lossan.errors.RecordingWarning")
+def test_a_closed_log_unfit_for_analysis_can_be_gone_on_with(losses, name, tmp_path):
+    path = tmp_path / name
+    with lossan.Recorder(path) as recorder:
+        for epoch in losses:
+            recorder.record([1, 2], epoch)
+            recorder.end_epoch()
+    with lossan.Recorder(path, resume=True) as recorder:
+        assert recorder.n_epochs == len(losses)
+        recorder.record([1, 2], [5.0, 6.0])
+        recorder.end_epoch()
+    kept = lossan.read_log(path, invalid="mask").loss.T
+    np.testing.assert_array_equal(
+        kept, np.where(np.isinf([*losses, [5, 6]]), np.nan, [*losses, [5, 6]])
+    )
+
+
+def test_a_log_that_cannot_be_gone_on_with_is_left_alone_and_let_go(tmp_path):
+    path = tmp_path / "run.parquet"
+    path.write_bytes(b"PAR1 no log PAR1")
+    for _ in range(2):  # the second try would be refused if the first had kept the lock
+        with pytest.raises(lossan.LossanError, match="damaged"):
+            lossan.Recorder(path, resume=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["run.parquet"]
+    assert path.read_bytes() == b"PAR1 no log PAR1"

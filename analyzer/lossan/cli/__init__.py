@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from lossan.cli import (
     _labels,
     _plugins,
     _report,
+    _review,
     _tables,
     _train,
 )
@@ -69,6 +71,7 @@ for _module in (
     _experiment,
     _compare,
     _report,
+    _review,
     _apply,
 ):
     for _name, _command in _module.COMMANDS.items():
@@ -126,7 +129,8 @@ def _what_to_mend(error: Exception) -> str | None:
 
 def _drop_output() -> None:
     """Leave nothing to flush at exit, which would fail again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with suppress(OSError):  # whoever replaced it by something else flushes that
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(message: str, code: int) -> int:

@@ -1,13 +1,14 @@
 """``lossan analyze``."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lossan.cli import _common as common
+from lossan.errors import OptionError
 
 if TYPE_CHECKING:
+    from lossan.engines import LargeResult
     from lossan.pipeline import Result
     from lossan.results import Evaluation
 
@@ -23,7 +24,7 @@ def analyze(
     ],
     *,
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option("-o", "--output", metavar="DIR", help="Where to write the findings."),
     ] = None,
     detector: Annotated[str, typer.Option("-d", "--detector", help="Which one.")] = "kmeans",
@@ -42,10 +43,62 @@ def analyze(
     ] = None,
     top: Annotated[int, typer.Option("--top", min=0, help="How many suspects to print.")] = 20,
     seed: common.Seed = 0,
+    engine: Annotated[
+        str,
+        typer.Option(
+            "--engine", help="local: in memory; disk: beyond it; dask: on a cluster's workers."
+        ),
+    ] = "local",
+    scheduler: Annotated[
+        str | None,
+        typer.Option("--scheduler", metavar="ADDRESS", help="Of Dask; by default workers here."),
+    ] = None,
+    spill: Annotated[
+        str | None,
+        typer.Option("--spill", metavar="DIR", help="Room for what does not fit in memory."),
+    ] = None,
     as_json: common.AsJson = False,
     **reading: Any,
 ) -> None:
     """Score the samples of a loss log and print the most suspicious ones."""
+    options: dict[str, Any] = {
+        "detector": detector,
+        "early_epochs": early_epochs,
+        "scale": scale,
+        "settings": common.parse_settings(settings or []),
+        "seed": seed,
+    }
+    if engine == "local":
+        _refuse({"--scheduler": scheduler, "--spill": spill}, "is for --engine disk or dask")
+        _tell(_in_memory(logs, options | {"by_class": by_class}, reading), output, top, as_json)
+        return
+    _refuse({"--by-class": by_class or None}, f"cannot be had with --engine {engine}")
+    if len(logs) > 1:
+        raise OptionError(f"--engine {engine} takes one log, not {len(logs)}.")
+    from lossan.engines import analyze_large
+
+    with (
+        common.task_progress() as tasks,
+        analyze_large(
+            logs[0],
+            engine=engine,
+            scheduler=scheduler,
+            spill=spill,
+            progress=tasks,
+            **options,
+            **reading,
+        ) as result,
+    ):
+        _tell(result, output, top, as_json)
+
+
+def _refuse(options: dict[str, Any], why: str) -> None:
+    for option, value in options.items():
+        if value is not None:
+            raise OptionError(f"{option} {why}.")
+
+
+def _in_memory(logs: list[str], options: dict[str, Any], reading: dict[str, Any]) -> "Result":
     from lossan.io import read_log
     from lossan.pipeline import analyze as run
 
@@ -53,16 +106,10 @@ def analyze(
     for log in logs:
         with common.reading_progress("reading") as progress:
             read.append(read_log(log, progress=progress, **reading))
-    result = run(
-        read,
-        detector=detector,
-        early_epochs=early_epochs,
-        scale=scale,
-        by_class=by_class,
-        settings=common.parse_settings(settings or []),
-        seed=seed,
-        name=", ".join(common.printable(log) for log in logs),
-    )
+    return run(read, name=", ".join(common.printable(log) for log in logs), **options)
+
+
+def _tell(result: "Result | LargeResult", output: str | None, top: int, as_json: bool) -> None:
     if output is not None:
         files = result.save(output)
         typer.echo(f"Wrote {', '.join(files)} to {output}", err=True)
@@ -76,34 +123,30 @@ def analyze(
         _print(result, top)
 
 
-def _print(result: "Result", top: int) -> None:
-    import numpy as np
-
+def _print(result: "Result | LargeResult", top: int) -> None:
     from lossan.cli._show import console, percent, table
 
-    out = console()
-    log, detection = result.log, result.detection
-    recorded = f", recorded in {log.recorded} mode" if log.recorded else ""
-    logs = f" of {result.n_logs} logs" if result.n_logs > 1 else ""
+    out, view = console(), result.overview
+    recorded = f", recorded in {view.recorded} mode" if view.recorded else ""
+    logs = f" of {view.n_logs} logs" if view.n_logs > 1 else ""
     out.print(
-        f"{log.n_samples:,} samples x {log.n_epochs} epochs{logs}{recorded}; "
-        f"detector {result.detector.name}",
+        f"{view.n_samples:,} samples x {view.n_epochs} epochs{logs}{recorded}; "
+        f"detector {view.detector}",
         markup=False,
     )
-    n_unscored = int(np.isnan(detection.score).sum())
-    unscored = f"; {n_unscored:,} could not be scored" if n_unscored else ""
+    unscored = f"; {view.n_unscored:,} could not be scored" if view.n_unscored else ""
     out.print(
-        f"{int(detection.flagged.sum()):,} labels to look at again "
-        f"({percent(float(detection.flagged.mean()))}){unscored}",
+        f"{view.n_flagged:,} labels to look at again "
+        f"({percent(view.n_flagged / view.n_samples)}){unscored}",
         style="bold",
     )
-    if result.noise_rate is not None:
-        rate = result.noise_rate
+    if view.noise_rate is not None:
+        rate = view.noise_rate
         out.print(f"estimated share of wrong labels: {percent(rate.estimate, rate.low, rate.high)}")
-    for note in detection.notes:
+    for note in view.notes:
         out.print(f"note: {note}", markup=False)
-    if result.evaluation is not None:
-        print_evaluation(out, result.evaluation)
+    if view.evaluation is not None:
+        print_evaluation(out, view.evaluation)
     if top:
         out.print()
         out.print(table(*_suspects(result, top)))
@@ -137,7 +180,9 @@ def print_evaluation(out: Any, evaluation: "Evaluation") -> None:
     )
 
 
-def _suspects(result: "Result", top: int) -> tuple[str, dict[str, str], list[list[Any]]]:
+def _suspects(
+    result: "Result | LargeResult", top: int
+) -> tuple[str, dict[str, str], list[list[Any]]]:
     from lossan.cli._show import peak, sparkline
 
     found, losses = result.head(top)
@@ -157,7 +202,7 @@ def _suspects(result: "Result", top: int) -> tuple[str, dict[str, str], list[lis
     return f"The {len(rows)} most suspicious", columns, rows
 
 
-def _print_sequences(out: Any, result: "Result") -> None:
+def _print_sequences(out: Any, result: "Result | LargeResult") -> None:
     """Draw the paper's Fig. 4: typical sequences of both kinds on one scale."""
     from lossan.cli._show import peak, sparkline
 

@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from time import monotonic
 from typing import Annotated, Any
 
@@ -75,6 +75,22 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
             raise OptionError(f"--set {pair}: needed is KEY=VALUE, for example --set max_iter=300.")
         settings[key.strip()] = value.strip()
     return settings
+
+
+@contextmanager
+def task_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Show how far each step of long work came, as `reading_progress` does."""
+    with ExitStack() as stack:
+        steps: dict[str, Callable[[int, int], None]] = {}
+
+        def update(what: str, done: int, total: int) -> None:
+            if what not in steps:
+                stack.close()
+                steps.clear()
+                steps[what] = stack.enter_context(reading_progress(what, "tasks"))
+            steps[what](done, total)
+
+        yield update
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from lossan.detectors._ctrl import Ctrl
 from lossan.detectors._data_maps import DataMaps
 from lossan.detectors._el2n import El2n
 from lossan.detectors._forgetting import Forgetting
-from lossan.detectors._kmeans import KMeansDetector
+from lossan.detectors._kmeans import KMeansDetector, squeeze
 from lossan.detectors._last_loss import LastLoss
 from lossan.detectors._loss_ema import LossEma
 from lossan.detectors._mean_loss import MeanLoss
@@ -46,7 +46,18 @@ _BUILT_IN: tuple[type[Detector], ...] = (
 BUILT_IN: dict[str, type[Detector]] = {d.name: d for d in _BUILT_IN}
 GROUP = "lossan.detectors"
 
-__all__ = ["BUILT_IN", "Context", "Detection", "Detector", "Found", "find", "installed", "make"]
+__all__ = [
+    "BUILT_IN",
+    "Context",
+    "Detection",
+    "Detector",
+    "Found",
+    "KMeansDetector",
+    "find",
+    "installed",
+    "make",
+    "squeeze",
+]
 
 
 @dataclass(frozen=True)

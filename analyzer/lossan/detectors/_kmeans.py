@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from lossan.clustering import two_means
+from lossan.clustering import fit_two_means
 from lossan.config import Config
 from lossan.detectors._base import Context, Detection, Detector
 from lossan.errors import DetectorError
 from lossan.losslog import LossLog
+from lossan.points import Centroids, Held, Points
 
 
 @final
@@ -57,17 +58,42 @@ class KMeansDetector(Detector):
         scorable = features.scorable
         everything = bool(scorable.all())  # and no copy is needed
         values = features.values if everything else features.values[:, scorable]
-        flags = _suspicious(values, self.parameters, context)
+        flags = self.fit(Held(values), scale=context.scale, seed=context.seed).beyond(values)
         if everything:
-            return Detection(score=_score(values[0], flags), flagged=flags)
+            return Detection(score=squeeze(values[0], flags), flagged=flags)
         score = np.full(log.n_samples, np.nan)
-        score[scorable] = _score(values[0], flags)
+        score[scorable] = squeeze(values[0], flags)
         flagged = np.zeros(log.n_samples, bool)
         flagged[scorable] = flags
         return Detection(score=score, flagged=flagged)
 
+    def fit(self, points: Points, *, scale: str, seed: int) -> Centroids:
+        """Find the centroids of the features of scorable samples, wherever they are.
 
-def _score(level: NDArray[np.float64], flags: NDArray[np.bool_]) -> NDArray[np.float64]:
+        Raises
+        ------
+        DetectorError
+            With fewer than two samples, or when all have the same features.
+        """
+        if points.n < 2:
+            raise DetectorError(
+                f"kmeans makes 2 clusters, but only {points.n} sample"
+                f"{'' if points.n == 1 else 's'} can be scored; a sample needs at least two "
+                "observed epochs."
+            )
+        found = points.moments()
+        if not found.varies.any():
+            raise DetectorError(
+                f"all {points.n} scored samples have the same features (mean loss "
+                f"{found.low[0]:g}): there is nothing to tell them apart by. Was the loss reduced "
+                "over the batch before it was recorded?"
+            )
+        return fit_two_means(
+            points, found, seed, standardise=scale == "standard", **self.parameters.model_dump()
+        )
+
+
+def squeeze(level: NDArray[np.float64], flags: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Squeeze the mean loss into (0, 1/2), and into (1/2, 1) where flagged."""
     score = np.abs(level)
     score += 1
@@ -76,27 +102,3 @@ def _score(level: NDArray[np.float64], flags: NDArray[np.bool_]) -> NDArray[np.f
     score *= 0.25
     score += 0.5 * flags
     return score
-
-
-def _suspicious(
-    values: NDArray[np.float64], parameters: Config, context: Context
-) -> NDArray[np.bool_]:
-    """Cluster features of shape (6, n)."""
-    level, n = values[0], values.shape[1]
-    if n < 2:
-        raise DetectorError(
-            f"kmeans makes 2 clusters, but only {n} sample"
-            f"{'' if n == 1 else 's'} can be scored; a sample needs at least two "
-            "observed epochs."
-        )
-    if all((feature == feature[0]).all() for feature in values):
-        raise DetectorError(
-            f"all {n} scored samples have the same features (mean loss "
-            f"{level[0]:g}): there is nothing to tell them apart by. Was the loss reduced "
-            "over the batch before it was recorded?"
-        )
-    assert isinstance(parameters, KMeansParameters)  # noqa: S101
-    second = two_means(
-        values, context.seed, standardise=context.scale == "standard", **parameters.model_dump()
-    )
-    return second if level[second].mean() > level[~second].mean() else ~second

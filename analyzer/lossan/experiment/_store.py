@@ -7,9 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from lossan.errors import OptionError
+from lossan.errors import OptionError, OutputError
 from lossan.experiment._options import ExperimentOptions
-from lossan.io import LabelsTable, atomic_file, read_labels, write_labels
+from lossan.io import LabelsTable, atomic_file, make_folder, read_labels, write_labels
 from lossan.training import SampleSet
 
 
@@ -33,7 +33,7 @@ class Store:
         OptionError
             Naming the options that differ.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
+        self.folder()
         mine = {**options.identity(), "data": data}
         file = self.root / "experiment.json"
         if file.exists():
@@ -62,9 +62,12 @@ class Store:
             file.write(json.dumps(values, indent=2, ensure_ascii=False).encode())
 
     def folder(self, *names: str) -> Path:
-        """Return a folder below the root, made where it is not there."""
+        """Return the root or a folder below it, made where it is not there."""
         folder = self.root.joinpath(*names)
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            make_folder(folder)
+        except OSError as error:
+            raise OutputError.from_os_error(folder, error) from error
         return folder
 
 

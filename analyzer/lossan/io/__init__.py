@@ -1,34 +1,70 @@
 """The only place that knows file formats."""
 
 from lossan.io._append import LineFile
-from lossan.io._atomic import atomic_file, atomic_folder, remove_file, remove_unfinished
+from lossan.io._atomic import (
+    atomic_file,
+    atomic_folder,
+    make_folder,
+    remove_file,
+    remove_unfinished,
+)
 from lossan.io._epochs import EpochFolder
-from lossan.io._findings import SEQUENCES, SUMMARY, read_findings, write_findings
+from lossan.io._findings import (
+    SEQUENCES,
+    SUMMARY,
+    read_findings,
+    write_findings,
+    write_findings_part,
+)
 from lossan.io._labels import LabelsTable, read_labels, write_labels
 from lossan.io._npz import read_arrays
 from lossan.io._options import ReadOptions
+from lossan.io._parts import Parts
 from lossan.io._read import read_log, scan_log
+from lossan.io._remote import is_remote, open_remote, open_store
 from lossan.io._source import recording_folder
+from lossan.io._units import (
+    Cut,
+    Unit,
+    cut_log,
+    plain_batch,
+    read_gathered,
+    unit_batches,
+    unit_columns,
+)
 from lossan.io._write import write_log
 
 __all__ = [
     "SEQUENCES",
     "SUMMARY",
+    "Cut",
     "EpochFolder",
     "LabelsTable",
     "LineFile",
+    "Parts",
     "ReadOptions",
+    "Unit",
     "atomic_file",
     "atomic_folder",
+    "cut_log",
+    "is_remote",
+    "make_folder",
+    "open_remote",
+    "open_store",
+    "plain_batch",
     "read_arrays",
     "read_findings",
+    "read_gathered",
     "read_labels",
     "read_log",
     "recording_folder",
     "remove_file",
     "remove_unfinished",
     "scan_log",
+    "unit_batches",
+    "unit_columns",
     "write_findings",
+    "write_findings_part",
     "write_labels",
     "write_log",
 ]

@@ -74,6 +74,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             sync(path)
         else:
             temporary.rename(path)
+            temporary = path  # new, so it goes as well if its name cannot be flushed
             sync(path.parent)
     except BaseException as error:
         if temporary is not None:

@@ -13,16 +13,18 @@ import pyarrow.compute as pc
 from filelock import FileLock, Timeout
 
 from lossan.build import plain_column
-from lossan.errors import OutputError, RecorderError
+from lossan.errors import LogError, OutputError, RecorderError
 from lossan.io._atomic import atomic_file, create_parquet, make_folder, remove_file
 from lossan.io._footer import open_parquet, read_footer
 from lossan.io._metadata import KEY, parse_metadata
-from lossan.io._read import read_log
+from lossan.io._read import scan_log
 from lossan.io._write import write_folder, write_log
-from lossan.losslog import CHANNELS, STATIC_FIELDS
+from lossan.losslog import CHANNELS, STATIC_FIELDS, LossLog
 
+# what makes a log unfit for analysis and no less a recording, to be kept as it is
+_KEPT = frozenset({"one_epoch", "infinite", "all_nan", "probability"})
 _ORDER = ("sample_id", "epoch", "loss", *STATIC_FIELDS, *CHANNELS)
-_CHANCES = 5  # to lock a folder that another process is just removing
+_CHANCES = 100  # to lock a folder that another process is just removing
 _LOCK = ".lock"  # hidden, so that nobody takes it for a part of the log
 
 
@@ -68,7 +70,6 @@ class EpochFolder:
         """
         before, now = self._metadata.get("recorded"), metadata.get("recorded")
         if before and now and before != now:
-            self.release()
             raise RecorderError(
                 f"recorded is {now!r}, but the epochs in {self.path} were recorded as {before!r}; "
                 "a log is of one kind."
@@ -83,7 +84,7 @@ class EpochFolder:
         if not log.exists():
             return
         self.discard_after(0)
-        closed = read_log(log)
+        closed = _as_recorded(log)
         write_folder(closed, self.path, dict(closed.metadata))
         remove_file(log)  # for good: were it to come back it would count, not what follows
         self._metadata = self._stated()
@@ -121,7 +122,7 @@ class EpochFolder:
     def compact(self, target: Path) -> None:
         """Write all epochs into one log, an epoch at a time."""
         if target.suffix.lower() == ".npz":
-            write_log(read_log(self.path), target)
+            write_log(_as_recorded(self.path), target)
             return
         files = self._files()
         schemas = [open_parquet(file).schema_arrow for file in files]
@@ -151,10 +152,10 @@ class EpochFolder:
     def _take(self) -> None:
         """Lock the folder, made if it is not there; whoever held it may just be removing it."""
         for chances in range(_CHANCES, -1, -1):
-            make_folder(self.path)
             try:
+                make_folder(self.path)
                 self._lock.acquire(timeout=0)
-            except FileNotFoundError:
+            except (FileNotFoundError, FileExistsError):
                 if not chances:
                     raise
             else:
@@ -183,6 +184,14 @@ class EpochFolder:
 
     def _last(self) -> int:
         return max((_number(file) for file in self._files()), default=0)
+
+
+def _as_recorded(log: Path) -> LossLog:
+    reading = scan_log(log)
+    faults = [fault for fault in reading.faults if fault.code not in _KEPT]
+    if faults or reading.log is None:
+        raise LogError(str(log), faults or reading.faults)
+    return reading.log
 
 
 def _number(file: Path) -> int:

@@ -15,6 +15,7 @@ from lossan.io._atomic import atomic_file, create_parquet
 from lossan.io._footer import PARQUET_MAGIC, open_parquet
 from lossan.io._labels import integers_where_all_are
 from lossan.io._metadata import KEY
+from lossan.io._remote import is_remote, open_remote
 from lossan.io._source import arrow_errors
 
 _NAMES = ("sample_id", "label", "suggested_label", "true_label", "path", "group")
@@ -29,6 +30,31 @@ PARQUET, CSV, SUMMARY = "findings.parquet", "findings.csv", "summary.json"
 SEQUENCES = "sequences.parquet"
 """The loss log of the suspects, beside the findings."""
 
+_METADATA = {KEY: json.dumps({"kind": "findings", "schema_version": "1"}).encode()}
+
+
+def write_findings_part(table: pa.Table, folder: str, number: int) -> None:
+    """Write one part of findings.parquet as a file of its own.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+    folder : str
+        A folder of findings, or its URL.
+    number : int
+        From 0 on: parts in the order of their numbers are the ranking.
+    """
+    name = f"{PARQUET}/part-{number:05}.parquet"
+    table = table.replace_schema_metadata(_METADATA)
+    if not is_remote(folder):
+        target = Path(folder, name)
+        target.parent.mkdir(exist_ok=True)
+        with atomic_file(target) as file, create_parquet(file, table.schema) as rows:
+            rows.write_table(table)
+        return
+    with open_remote(f"{folder}/{name}") as file, create_parquet(file, table.schema) as rows:
+        rows.write_table(table)
+
 
 def write_findings(parts: Iterable[pa.Table], summary: str, folder: Path) -> None:
     """Write ``findings.parquet``, ``findings.csv`` and ``summary.json`` into a folder.
@@ -40,8 +66,7 @@ def write_findings(parts: Iterable[pa.Table], summary: str, folder: Path) -> Non
     summary : str
     folder : Path
     """
-    metadata = {KEY: json.dumps({"kind": "findings", "schema_version": "1"}).encode()}
-    tables = (part.replace_schema_metadata(metadata) for part in parts)
+    tables = (part.replace_schema_metadata(_METADATA) for part in parts)
     first = next(tables)
     with (
         atomic_file(folder / PARQUET) as parquet,
@@ -116,6 +141,11 @@ def read_findings(path: Path) -> pa.Table:
 
 
 def _read(file: Path) -> Any:
+    if file.is_dir():  # in parts, each written by a worker
+        parts = sorted(file.glob("part-*.parquet"))
+        if not parts:
+            raise FileNotFoundError(file)
+        return pa.concat_tables([_read(part) for part in parts])
     with file.open("rb") as handle:
         parquet = handle.read(4) == PARQUET_MAGIC
     with arrow_errors(str(file)):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lossan.build import Draft, duplicate_fault, null_fault, plain_column
 from lossan.errors import Fault, LogError
 from lossan.io._options import ReadOptions
-from lossan.io._parts import Parts, Progress, wanted
+from lossan.io._parts import Progress, Rows, wanted
 from lossan.io._slots import IntegerSlots, RangeSlots, SlotIndex, StringSlots
 from lossan.io._source import Part
 from lossan.io._static import Categories, StaticColumn
@@ -24,7 +24,7 @@ _ABSENT_BITS = np.uint32(0x7FC0DEAD)
 _SPARSE = 64  # cells a row may cost before the epochs are taken for something else
 
 
-def read_long(parts: Parts, options: ReadOptions, progress: Progress | None) -> Draft:
+def read_long(parts: Rows, options: ReadOptions, progress: Progress | None) -> Draft:
     """Gather a long log in one pass."""
     reader = _LongReader(parts)
     for part, batch in parts.batches(wanted(parts.columns), progress):
@@ -100,7 +100,7 @@ class _Slabs:
 class _LongReader:
     """Takes in batches in any order of rows."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Rows) -> None:
         self._parts = parts
         self._faults: list[Fault] = []
         self._range, plan = _expect(parts)
@@ -295,7 +295,7 @@ def _by_epoch(epochs: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.intp]
         yield int(ordered[start]), order[start:stop]
 
 
-def _expect(parts: Parts) -> tuple[RangeSlots | None, _Plan]:
+def _expect(parts: Rows) -> tuple[RangeSlots | None, _Plan]:
     """Plan for what the files' statistics say; use ids as addresses where they fill their range."""
     ids, epochs = parts.ranges["sample_id"], parts.ranges["epoch"]
     # More epoch numbers than rows tell nothing.

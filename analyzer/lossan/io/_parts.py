@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, final
+from typing import Any, Protocol, final
 
 import pyarrow as pa
 
@@ -22,6 +22,27 @@ Progress = Callable[[int, int], None]
 BATCH_ROWS = 1 << 16
 _TAKEN = 1 << 24  # bytes that a row group is decoded ahead
 _NUMBERS = {f"{whole}{kind}" for whole in ("", "list of ") for kind in ("integer", "number")}
+
+
+class Rows(Protocol):
+    """What a reader takes a log from: files, or batches that are there already."""
+
+    @property
+    def columns(self) -> Columns:
+        """Which columns hold which field."""
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are."""
+
+    @property
+    def ranges(self) -> dict[str, tuple[int, int] | None]:
+        """The least and the greatest sample id and epoch, where they are known integers."""
+
+    def batches(
+        self, columns: list[str], progress: Progress | None = None
+    ) -> Iterator[tuple[Part, pa.RecordBatch]]:
+        """Yield batches in their order."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 from typing import IO, Any
 
 import pyarrow as pa
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from lossan.errors import Fault, LogError
 from lossan.io._footer import PARQUET_MAGIC, open_parquet
+from lossan.io._remote import RemoteFile, is_remote, remote_files
 
 ZIP_MAGIC = b"PK\x03\x04"
 
@@ -28,7 +29,7 @@ class Part:
     ----------
     name : str
         The file, as messages call it.
-    source : Path or file object
+    source : Path, RemoteFile or file object
     epoch : int, optional
         The epoch its folder names, as in ``epoch=3/part-0.parquet``.
     """
@@ -42,16 +43,27 @@ class Part:
         """Whether several threads may have it open: each opens a path for itself."""
         return isinstance(self.source, Path)
 
+    @property
+    def can_be_sent(self) -> bool:
+        """Whether another process can open it."""
+        return isinstance(self.source, Path | RemoteFile)
+
     def open(self, footer: pq.FileMetaData | None = None) -> pq.ParquetFile:
         """Open the file, and read its footer unless that is given."""
-        if not self.can_be_shared:
-            self.source.seek(0)
-        return open_parquet(self.source, footer)
+        source = self.source
+        if isinstance(source, RemoteFile):
+            source = source.open()
+        elif not self.can_be_shared:
+            source.seek(0)
+        return open_parquet(source, footer)
 
 
 @contextmanager
 def parts_of(path: str) -> Iterator[list[Part] | Path]:
     """Yield the Parquet parts of a log, or the path itself where it is an NPZ file."""
+    if is_remote(path):
+        yield [Part(n, file, _epoch_of(PurePosixPath(n))) for n, file in remote_files(path)]
+        return
     place = Path(path)
     try:
         if path == "-":
@@ -171,7 +183,7 @@ def _files_below(place: Path) -> Iterator[Path]:
         yield from (p for name in names if (p := Path(folder, name)).is_file())
 
 
-def _epoch_of(inside: Path) -> int | None:
+def _epoch_of(inside: PurePath) -> int | None:
     for piece in inside.parts[:-1]:
         if match := re.fullmatch(r"epoch=(-?\d{1,18})", piece):
             return int(match[1])

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from lossan.build import Draft, plain_column
 from lossan.errors import Fault, LogError
-from lossan.io._parts import Parts, Progress, wanted
+from lossan.io._parts import Progress, Rows, wanted
 from lossan.io._source import Part
 from lossan.io._static import Categories
 from lossan.io._types import to_float32
 from lossan.losslog import FLOAT_CHANNELS, STATIC_FIELDS, Coded
 
 
-def read_wide(parts: Parts, progress: Progress | None) -> Draft:
+def read_wide(parts: Rows, progress: Progress | None) -> Draft:
     """Gather a wide log in one pass."""
     reader = _WideReader(parts)
     for part, batch in parts.batches(wanted(parts.columns), progress):
@@ -63,7 +63,7 @@ def _joined(chunks: list[pa.Array]) -> pa.Array:
 
 @final
 class _WideReader:
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Rows) -> None:
         self._columns, self._n_rows = parts.columns, 0
         there = {*parts.columns.single, *parts.columns.numbered}
         self._faults: list[Fault] = []

@@ -1,5 +1,6 @@
 """Serve a review until it is interrupted."""
 
+import errno
 import os
 import socket
 from collections.abc import Callable
@@ -116,7 +117,9 @@ def _listen(host: str, port: int) -> socket.socket:
         return _bound(host, port)
     except OSError as error:
         reason = error.strerror or str(error)
-    for other in range(port + 1, min(port + _TRIED, 65_536)):
+        # another port helps only where the port is the trouble, not the host
+        tried = _TRIED if error.errno in (errno.EADDRINUSE, errno.EACCES) else 0
+    for other in range(port + 1, min(port + 1 + tried, 65_536)):
         with suppress(OSError), _bound(host, other):
             raise OptionError(
                 f"cannot listen on {host}, port {port}: {reason}. Free is: --port {other}"

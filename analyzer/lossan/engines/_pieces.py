@@ -1,0 +1,232 @@
+"""The samples of one bucket: checked as any log is, with their features, and kept for later."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from lossan.build import Draft, finish
+from lossan.engines._shuffle import Plan
+from lossan.errors import Fault
+from lossan.features import compute_features
+from lossan.io import read_gathered
+from lossan.losslog import FLOAT_CHANNELS, STATIC_FIELDS, Coded, LossLog, encode
+from lossan.suggest import suggest_labels
+
+_MOST_CLASSES = 100_000
+_SUGGESTED = "suggested_label"
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """What the driver knows of a bucket's samples.
+
+    Parameters
+    ----------
+    number : int
+    n_samples, n_scorable : int
+    faults : tuple of Fault
+    kinds : dict
+        Type of each column with a value a sample, where it is not null throughout.
+    labels : pyarrow.Array
+        The distinct given labels, sorted.
+    channels : tuple of str
+    """
+
+    number: int
+    n_samples: int
+    n_scorable: int
+    faults: tuple[Fault, ...]
+    kinds: dict[str, pa.DataType] = field(default_factory=dict)
+    labels: pa.Array = field(default_factory=lambda: pa.array([], pa.large_string()))
+    channels: tuple[str, ...] = ()
+
+    @property
+    def rows_file(self) -> str:
+        """Where the samples are."""
+        return f"piece-{self.number}"
+
+    @property
+    def features_file(self) -> str:
+        """Where the features of the scorable samples are."""
+        return f"features-{self.number}"
+
+
+def make_piece(plan: Plan, numbered: tuple[int, list[str]]) -> Piece:
+    """Read a bucket, apply the rules of the format, and keep its samples with their features."""
+    number, files = numbered
+    batches = [plan.spill.read_batch(file, number) for file in files]
+    if not batches:
+        return Piece(number, 0, 0, ())
+    draft = read_gathered(batches, plan.parts, plan.options)
+    batches.clear()
+    draft.metadata = plan.metadata
+    _lay_out(draft, plan)
+    reading = finish(
+        draft, "long", invalid=plan.options.invalid, duplicates=plan.options.duplicates
+    )
+    # That nothing was observed is a fault of a whole log, not of some of its samples.
+    faults = tuple(f for f in reading.faults if f.code not in ("all_nan", "empty"))
+    if faults or reading.log is None:
+        return Piece(number, draft.loss.shape[1], 0, faults)
+    return _keep(plan, number, reading.log)
+
+
+def _lay_out(draft: Draft, plan: Plan) -> None:
+    """Give a draft all epochs of the log: some may have no sample of this bucket."""
+    epochs = plan.epochs if len(plan.epochs) else np.arange(1, plan.n_epochs + 1)
+    if len(plan.parts.columns.numbers):
+        return
+    if len(draft.epochs) < len(epochs):
+        places = np.searchsorted(epochs, draft.epochs)
+        draft.loss = _spread(draft.loss, places, len(epochs), np.nan)
+        draft.channels = {
+            name: _spread(values, places, len(epochs), np.nan)
+            for name, values in draft.channels.items()
+        }
+        if draft.predicted is not None:
+            codes = _spread(draft.predicted.codes, places, len(epochs), -1)
+            draft.predicted = Coded(codes, draft.predicted.values)
+    draft.epochs = epochs
+
+
+def _spread(values: NDArray[Any], places: NDArray[np.int64], n_epochs: int, empty: Any) -> Any:
+    full = np.full((n_epochs, values.shape[1]), empty, values.dtype)
+    full[places] = values
+    return full
+
+
+def _keep(plan: Plan, number: int, log: LossLog) -> Piece:
+    features = compute_features(log.loss, early_epochs=plan.early_epochs)
+    scorable = features.scorable
+    columns: dict[str, pa.Array] = {"sample_id": log.sample_id}
+    columns |= {f: v for f in STATIC_FIELDS if (v := getattr(log, f)) is not None}
+    if log.predicted is not None:
+        suggested = suggest_labels(log, np.ones(log.n_samples, bool))
+        if suggested is not None:
+            columns[_SUGGESTED] = suggested
+    kinds = {name: v.type for name, v in columns.items() if v.null_count < len(v)}
+    columns |= {f"loss_{e}": pa.array(epoch) for e, epoch in enumerate(log.loss.T)}
+    batch = pa.RecordBatch.from_pydict(columns)
+    labels = encode(log.label).values if log.label is not None else pa.nulls(0, pa.large_string())
+    piece = Piece(
+        number,
+        log.n_samples,
+        int(scorable.sum()),
+        (),
+        kinds,
+        labels[:_MOST_CLASSES],
+        tuple(c for c in log.channels if c in FLOAT_CHANNELS or c == "predicted"),
+    )
+    plan.spill.write_batches(piece.rows_file, batch.schema, [batch])
+    plan.spill.write_matrix(piece.features_file, features.values[:, scorable])
+    return piece
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """All pieces of a log, in the order of their ids.
+
+    Parameters
+    ----------
+    plan : Plan
+    each : tuple of Piece
+        Those with samples.
+    """
+
+    plan: Plan
+    each: tuple[Piece, ...]
+
+    @property
+    def n_samples(self) -> int:
+        """How many samples there are."""
+        return sum(piece.n_samples for piece in self.each)
+
+    def start_of(self, piece: Piece) -> int:
+        """Return the row of a piece's first sample."""
+        place = next(i for i, one in enumerate(self.each) if one.number == piece.number)
+        return int(self.starts[place])
+
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """The row of each piece's first sample, and the number of samples."""
+        return np.cumsum([0, *(piece.n_samples for piece in self.each)])
+
+    @cached_property
+    def scorable_starts(self) -> NDArray[np.int64]:
+        """The same of the scorable samples."""
+        return np.cumsum([0, *(piece.n_scorable for piece in self.each)])
+
+    @cached_property
+    def labels(self) -> pa.Array | None:
+        """The distinct given labels, sorted; None where there are none."""
+        kind = self._kinds.get("label")
+        if kind is None:
+            return None
+        held = [p.labels.cast(kind) for p in self.each if len(p.labels)]
+        distinct = pc.unique(pa.concat_arrays(held))
+        return distinct.take(pc.sort_indices(distinct))
+
+    @cached_property
+    def _kinds(self) -> dict[str, pa.DataType]:
+        return {name: kind for piece in self.each for name, kind in piece.kinds.items()}
+
+    def read(self, piece: Piece, columns: list[str] | None = None) -> pa.RecordBatch:
+        """Read a piece, or some of its columns; what is null throughout gets its type elsewhere."""
+        batch = self.plan.spill.read_batch(piece.rows_file, 0, columns)
+        fields = [(f.name, self._kinds.get(f.name, f.type)) for f in batch.schema]
+        return batch.cast(pa.schema(fields))
+
+    def overlapping(self, starts: NDArray[np.int64], rows: slice) -> list[tuple[Piece, slice]]:
+        """Return the pieces that hold some rows, and which rows of theirs those are."""
+        first = int(np.searchsorted(starts, rows.start, side="right")) - 1
+        found = []
+        for number in range(first, len(self.each)):
+            low, high = int(starts[number]), int(starts[number + 1])
+            if low >= rows.stop:
+                break
+            inside = slice(max(rows.start, low) - low, min(rows.stop, high) - low)
+            if inside.start < inside.stop:
+                found.append((self.each[number], inside))
+        return found
+
+
+def faults_of(pieces: list[Piece]) -> tuple[Fault, ...]:
+    """Put the faults of all pieces together: each kind once, with what it counts elsewhere."""
+    found: dict[str, list[Fault]] = {}
+    for piece in pieces:
+        for fault in piece.faults:
+            found.setdefault(fault.code, []).append(fault)
+    merged = []
+    for code, faults in found.items():
+        first = faults[0]
+        if len({f.message for f in faults}) == 1:  # said of the log, by every piece
+            merged.append(first)
+            continue
+        more = sum(f.count for f in faults[1:])
+        message = first.message + (f" There are {more} more such in other parts." if more else "")
+        merged.append(Fault(code, message, first.count + more))
+    return tuple(merged)
+
+
+def log_of(pieces: Pieces, batch: pa.RecordBatch) -> LossLog:
+    """Make a log of rows of pieces."""
+    plan = pieces.plan
+    epochs = plan.epochs if len(plan.epochs) else np.arange(1, plan.n_epochs + 1)
+    if plan.parts.columns.numbers:
+        epochs = np.array(plan.parts.columns.numbers)
+    loss = np.empty((len(epochs), batch.num_rows), np.float32)
+    for number, row in enumerate(loss):
+        row[:] = batch.column(f"loss_{number}").to_numpy(zero_copy_only=False)
+    static = {f: batch.column(f) for f in STATIC_FIELDS if f in batch.schema.names}
+    return LossLog(
+        sample_id=batch.column("sample_id"),
+        loss=loss.T,
+        epochs=epochs,
+        metadata=plan.metadata,
+        **static,
+    )

@@ -1,0 +1,244 @@
+"""All rows of a sample to one bucket, buckets in the order of the ids."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from lossan.engines._spill import Spill
+from lossan.engines._tasks import Tasks
+from lossan.errors import Fault, LogError
+from lossan.io import Cut, Parts, ReadOptions, Unit, plain_batch, unit_batches, unit_columns
+
+UNIT_ROWS = 1 << 22
+"""Rows that a worker holds while it sorts them to buckets."""
+BUCKET_CELLS = 1 << 23
+"""Losses of a bucket, about."""
+_SAMPLED = 1 << 20  # ids that the bounds of the buckets are taken from
+_MOST_EPOCHS = 1 << 16
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a first look at a unit found.
+
+    Parameters
+    ----------
+    ids : pyarrow.Array
+        Every so manieth id.
+    epochs : set of int
+    length : int
+        Losses of the longest list, in a wide log.
+    """
+
+    ids: pa.Array
+    epochs: frozenset[int]
+    length: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the rows of a log go to buckets.
+
+    Parameters
+    ----------
+    parts : Parts
+        What the columns mean.
+    options : ReadOptions
+    metadata : dict
+        The log's own.
+    bounds : pyarrow.Array
+        Ascending ids: bucket b holds those from bounds[b - 1] up to below bounds[b].
+    epochs : ndarray of int64
+        All epochs of the log, ascending; empty for a wide one.
+    n_epochs : int
+    spill : Spill
+    early_epochs : int or None
+    """
+
+    parts: Parts
+    options: ReadOptions
+    metadata: dict[str, object]
+    bounds: pa.Array
+    epochs: NDArray[np.int64]
+    n_epochs: int
+    spill: Spill
+    early_epochs: int | None
+
+    @property
+    def n_buckets(self) -> int:
+        """How many buckets there are."""
+        return len(self.bounds) + 1
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """A file with some rows of every bucket, a batch each.
+
+    Parameters
+    ----------
+    name : str
+    counts : ndarray of int64
+        Rows by bucket.
+    """
+
+    name: str
+    counts: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a first look at the whole log found.
+
+    Parameters
+    ----------
+    ids : pyarrow.Array
+        A sample of the ids, with repetitions.
+    epochs : ndarray of int64
+        Ascending; empty for a wide log.
+    n_epochs : int
+    """
+
+    ids: pa.Array
+    epochs: NDArray[np.int64]
+    n_epochs: int
+
+
+def survey(tasks: Tasks, cut: Cut) -> Survey:
+    """Look at the ids and epochs of a log."""
+    step = max(1, cut.parts.n_rows // _SAMPLED)
+    found = list(tasks.map("looking", _look, (cut.parts, step), cut.units))
+    numbers = cut.parts.columns.numbers
+    epochs = np.array(sorted(frozenset().union(*(one.epochs for one in found))), np.int64)
+    length = max((one.length for one in found), default=0)
+    ids = _joined([one.ids for one in found])
+    return Survey(ids, epochs, len(epochs) or len(numbers) or length)
+
+
+def bounds_of(ids: pa.Array, n_buckets: int) -> pa.Array:
+    """Return ascending ids that cut samples into buckets of about equal size."""
+    ordered = ids.take(pc.sort_indices(ids))
+    places = np.arange(1, n_buckets) * len(ordered) // n_buckets
+    return pc.unique(ordered.take(pa.array(places)))
+
+
+def _joined(chunks: list[pa.Array]) -> pa.Array:
+    """Concatenate ids; those that are null throughout have no type of their own."""
+    held = [c for c in chunks if len(c)]
+    return pa.concat_arrays(held) if held else pa.array([], pa.int64())
+
+
+def _look(common: tuple[Parts, int], unit: Unit) -> Seen:
+    parts, step = common
+    single, long = parts.columns.single, parts.columns.layout == "long"
+    other = single.get("epoch" if long else "loss")
+    ids: list[pa.Array] = []
+    epochs: set[int] = set()
+    rows = length = 0
+    for batch in unit_batches(unit, [c for c in (single["sample_id"], other) if c]):
+        taken = pa.array(np.arange(-rows % step, batch.num_rows, step))
+        column = batch.select([single["sample_id"]]).take(taken)
+        ids.append(plain_batch(unit, column, parts).column("sample_id").drop_null())
+        if long and other:
+            epochs |= set(pc.unique(batch.column(other)).drop_null().to_pylist())
+            _check_epochs(unit, len(epochs))
+        elif other:
+            longest = pc.max(pc.list_value_length(batch.column(other))).as_py()
+            length = max(length, longest or 0)
+        rows += batch.num_rows
+    if long and not other and unit.part.epoch is not None:
+        epochs = {unit.part.epoch}
+    return Seen(_joined(ids), frozenset(epochs), length)
+
+
+def _check_epochs(unit: Unit, count: int) -> None:
+    if count > _MOST_EPOCHS:
+        message = (
+            f"the epoch column has {count} distinct values or more; is it a step counter? Name the "
+            "column with the epochs by --epoch-column."
+        )
+        raise LogError(unit.part.name, [Fault("epochs", message)])
+
+
+def shuffle(plan: Plan, numbered: tuple[int, Unit]) -> list[Fragment]:
+    """Sort the rows of a unit to buckets, as many at a time as a worker may hold."""
+    number, unit = numbered
+    held: list[pa.RecordBatch] = []
+    fragments: list[Fragment] = []
+    rows = 0
+    for batch in unit_batches(unit, unit_columns(plan.parts)):
+        held.append(plain_batch(unit, batch, plan.parts))
+        rows += batch.num_rows
+        if rows >= UNIT_ROWS:
+            fragments.append(_write(plan, f"rows-{number}-{len(fragments)}", held))
+            held, rows = [], 0
+    if held:
+        fragments.append(_write(plan, f"rows-{number}-{len(fragments)}", held))
+    return fragments
+
+
+def _write(plan: Plan, name: str, held: list[pa.RecordBatch]) -> Fragment:
+    table = _narrow(pa.Table.from_batches(_of_one_type(held)), plan.epochs)
+    held.clear()
+    bucket = bucket_of(plan.bounds, table.column("sample_id").combine_chunks())
+    order = np.argsort(bucket, kind="stable")  # and rows keep their order within a bucket
+    counts = np.bincount(bucket, minlength=plan.n_buckets)
+    stops = np.cumsum(counts)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for start, stop in zip(stops - counts, stops, strict=True):
+            part = table.take(pa.array(order[start:stop])).combine_chunks()
+            yield part.to_batches()[0] if len(part) else _empty(table.schema)
+
+    plan.spill.write_batches(name, table.schema, batches())
+    return Fragment(name, counts)
+
+
+def _narrow(table: pa.Table, epochs: NDArray[np.int64]) -> pa.Table:
+    """Keep epochs in as few bytes as they need: there is one in every row."""
+    small = np.iinfo(np.int16)
+    if not len(epochs) or epochs[0] < small.min or epochs[-1] > small.max:
+        return table
+    place = table.column_names.index("epoch")
+    return table.set_column(place, "epoch", table.column("epoch").cast(pa.int16()))
+
+
+def _of_one_type(batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    """Give columns that are null throughout a batch the type they have elsewhere."""
+    kinds = {
+        field.name: field.type
+        for batch in batches
+        for field in batch.schema
+        if batch.column(field.name).null_count < batch.num_rows
+    }
+    schema = pa.schema([(f.name, kinds.get(f.name, f.type)) for f in batches[0].schema])
+    return [batch.cast(schema) for batch in batches]
+
+
+def _empty(schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.array([], f.type) for f in schema], schema=schema)
+
+
+def bucket_of(bounds: pa.Array, ids: pa.Array) -> NDArray[np.uint16]:
+    """Return the bucket of each id; rows without one go to the first, and are told there.
+
+    Examples
+    --------
+    >>> bucket_of(pa.array([10, 20]), pa.array([9, 10, None, 25])).tolist()
+    [0, 1, 0, 2]
+    """
+    if not len(bounds):
+        return np.zeros(len(ids), np.uint16)
+    if pa.types.is_integer(ids.type):
+        values = pc.fill_null(ids, np.iinfo(np.int64).min).to_numpy()
+        edges = bounds.to_numpy()
+    else:
+        values, edges = (
+            pc.fill_null(column, "").cast(pa.large_binary()).to_numpy(zero_copy_only=False)
+            for column in (ids, bounds)
+        )
+        values, edges = values.astype("S"), edges.astype("S")
+    return np.searchsorted(edges, values, side="right").astype(np.uint16)

@@ -1,0 +1,102 @@
+"""Files in an object store, by any URL that fsspec knows: s3, gcs, abfs and others."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from lossan.errors import Fault, LogError
+
+_DATA = (".parquet", ".parq", ".pq")
+
+
+def is_remote(path: str) -> bool:
+    """Tell whether a path is the URL of a store."""
+    return "://" in path
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file in a store; opened where it is needed, so that it can be sent to another process.
+
+    Parameters
+    ----------
+    url : str
+    """
+
+    url: str
+
+    def open(self) -> Any:
+        """Open the file for reading."""
+        store, place = open_store(self.url)
+        with store_errors(self.url):
+            return store.open(place, "rb")
+
+
+def open_store(url: str) -> tuple[Any, str]:
+    """Return the store of a URL and the place in it.
+
+    Raises
+    ------
+    LogError
+        When fsspec, or what it needs for this kind of store, is not installed or knows no such.
+    """
+    try:
+        import fsspec
+
+        return fsspec.core.url_to_fs(url)
+    except ImportError as error:
+        message = (
+            f"to reach it fsspec and its plug-in for the store are needed ({error}). Install "
+            "them: pip install 'lossan[dask]', and s3fs, gcsfs or adlfs."
+        )
+        raise LogError(url, [Fault("store", message)]) from error
+    except ValueError as error:
+        raise LogError(url, [Fault("store", f"no such kind of store: {error}.")]) from error
+
+
+@contextmanager
+def open_remote(url: str, mode: str = "wb") -> Iterator[Any]:
+    """Open a file in a store; what is written appears whole when it is closed."""
+    store, place = open_store(url)
+    with store_errors(url), store.open(place, mode) as file:
+        yield file
+
+
+def remote_files(url: str) -> list[tuple[str, RemoteFile]]:
+    """Return the Parquet files at or below a URL, each with its name below it."""
+    store, place = open_store(url)
+    with store_errors(url):
+        store.invalidate_cache()
+        if store.isfile(place):
+            return [(url, RemoteFile(url))]
+        found = sorted(store.find(place))
+    scheme = url.split("://", 1)[0]
+    files = []
+    for path in found:
+        inside = path[len(place.rstrip("/")) + 1 :]
+        hidden = any(piece.startswith((".", "_")) for piece in inside.split("/"))
+        if inside.lower().endswith(_DATA) and not hidden:
+            files.append((inside, RemoteFile(f"{scheme}://{path.split('://')[-1]}")))
+    if not files:
+        message = "there is no Parquet file at or below it. Check the URL."
+        raise LogError(url, [Fault("not_found", message)])
+    return files
+
+
+@contextmanager
+def store_errors(url: str) -> Iterator[None]:
+    """Turn what a store raises into a LogError: each has exceptions of its own."""
+    try:
+        yield
+    except LogError:
+        raise
+    except FileNotFoundError as error:
+        raise LogError(url, [Fault("not_found", "there is no such file or bucket.")]) from error
+    except PermissionError as error:
+        message = f"the store does not let us: {error}. Check the credentials and its rules."
+        raise LogError(url, [Fault("permission", message)]) from error
+    except Exception as error:
+        first = str(error).strip().split("\n", 1)[0] or type(error).__name__
+        message = f"the store cannot be reached or used: {type(error).__name__}: {first}"
+        raise LogError(url, [Fault("store", message)]) from error

@@ -1,0 +1,274 @@
+"""Features of many samples, wherever they are, and the sums that k-means takes of them.
+
+Samples are worked on in blocks of fixed size that stay in the cache, standardised there and then:
+no second copy of the features is ever held. Sums are put together in the order of the blocks, the
+blocks of a chunk first, then the chunks: neither the number of threads nor whether the chunks lie
+in memory, on disk or on other machines changes a digit.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, Protocol, Self, TypeVar, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+_T = TypeVar("_T")
+
+_BLOCK = 1 << 14
+CHUNK = 64 * _BLOCK
+"""Samples whose sums are put together before they meet those of others."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Means and standard deviations of features, mergeable.
+
+    Parameters
+    ----------
+    n : int
+    mean, squares : ndarray of float64
+        Shape (n_features,): the mean and the sum of squared deviations from it.
+    low, high : ndarray of float64
+        Shape (n_features,).
+    """
+
+    n: int
+    mean: Array
+    squares: Array
+    low: Array
+    high: Array
+
+    @classmethod
+    def of(cls, block: Array) -> "Moments":
+        """Return the moments of features of shape (n_features, n)."""
+        mean = block.mean(axis=1)
+        squares = ((block - mean[:, None]) ** 2).sum(axis=1)
+        return cls(block.shape[1], mean, squares, block.min(axis=1), block.max(axis=1))
+
+    def merge(self, other: "Moments") -> "Moments":
+        """Return the moments of both together (Chan, Golub, LeVeque 1979)."""
+        n = self.n + other.n
+        apart = other.mean - self.mean
+        return Moments(
+            n,
+            self.mean + apart * (other.n / n),
+            self.squares + other.squares + apart**2 * (self.n / n * other.n),
+            np.minimum(self.low, other.low),
+            np.maximum(self.high, other.high),
+        )
+
+    @property
+    def varies(self) -> Mask:
+        """Shape (n_features,): whether a feature is more than one value."""
+        return self.high > self.low
+
+    @property
+    def spread(self) -> Array:
+        """Shape (n_features,): the standard deviation; 1 for a constant feature.
+
+        That has a deviation of rounding errors, not of anything to divide by.
+        """
+        return np.where(self.varies, np.sqrt(self.squares / self.n), 1.0)
+
+
+@dataclass(frozen=True)
+class Split:
+    """How the samples fall to two centroids.
+
+    Parameters
+    ----------
+    counts : ndarray of int64
+        Shape (2,).
+    sums : ndarray of float64
+        Shape (2, n_features), in the units of the centroids.
+    """
+
+    counts: NDArray[np.int64]
+    sums: Array
+
+    def merge(self, other: "Split") -> "Split":
+        """Return the split of both together."""
+        return Split(self.counts + other.counts, self.sums + other.sums)
+
+    @property
+    def centroids(self) -> Array:
+        """Shape (2, n_features): the means of both parts."""
+        return self.sums / np.maximum(self.counts, 1)[:, None]
+
+    @property
+    def explained(self) -> float:
+        """The squares that the split explains: inertia is a constant less this."""
+        return float((self.sums * self.centroids).sum())
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How features are brought to the units of the centroids.
+
+    Parameters
+    ----------
+    shift, factor : ndarray of float64
+        Shape (n_features,): a point is (feature - shift) * factor.
+    """
+
+    shift: Array
+    factor: Array
+
+    def points(self, values: Array) -> Array:
+        """Return features of shape (n_features, n) as points."""
+        points = values - self.shift[:, None]
+        points *= self.factor[:, None]
+        return points
+
+
+@dataclass(frozen=True)
+class Centroids:
+    """Two centroids.
+
+    Parameters
+    ----------
+    scale : Scale
+    places : ndarray of float64
+        Shape (2, n_features), in the units of the scale.
+    """
+
+    scale: Scale
+    places: Array
+
+    def second(self, values: Array) -> Mask:
+        """Tell which samples, of features of shape (n_features, n), are nearer to the second."""
+        found = np.empty(values.shape[1], bool)
+
+        def one(block: slice) -> None:
+            found[block] = _nearer(self.scale.points(values[:, block]), self.places)
+
+        _map(one, values.shape[1])
+        return found
+
+    def beyond(self, values: Array) -> Mask:
+        """Tell which samples are nearer to the centroid with the greater first feature."""
+        second = self.second(values)
+        return second if self.places[1, 0] > self.places[0, 0] else ~second
+
+    def split(self, values: Array) -> Split:
+        """Sum both parts of a chunk of at most `CHUNK` samples, or of several laid end to end."""
+
+        def one(block: slice) -> Split:
+            points = self.scale.points(values[:, block])
+            return _summed(points, _nearer(points, self.places))
+
+        return fold(_in_chunks(_map(one, values.shape[1])))
+
+
+class Points(Protocol):
+    """Features of many samples, wherever they are."""
+
+    @property
+    def n(self) -> int:
+        """How many samples there are."""
+
+    def moments(self) -> Moments:
+        """Return the moments of all."""
+
+    def take(self, rows: NDArray[np.integer[Any]]) -> Array:
+        """Return the features of some rows, ascending; shape (n_features, n_rows)."""
+
+    def split(self, centroids: Centroids) -> Split:
+        """Tell how all fall to two centroids."""
+
+    def extremes(self, feature: int) -> tuple[int, int]:
+        """Return the rows with the least and the greatest value of a feature, the first of each."""
+
+
+@final
+class Held:
+    """Features held in memory.
+
+    Parameters
+    ----------
+    values : ndarray of float64
+        Shape (n_features, n), finite.
+    """
+
+    def __init__(self, values: Array) -> None:
+        self.values = values
+        self.n = values.shape[1]
+
+    def moments(self) -> Moments:
+        """Return the moments of all."""
+        return moments(self.values)
+
+    def take(self, rows: NDArray[np.integer[Any]]) -> Array:
+        """Return the features of some rows, shape (n_features, n_rows)."""
+        return self.values[:, rows]
+
+    def split(self, centroids: Centroids) -> Split:
+        """Tell how all fall to two centroids."""
+        return centroids.split(self.values)
+
+    def extremes(self, feature: int) -> tuple[int, int]:
+        """Return the rows with the least and the greatest value of a feature."""
+        return int(self.values[feature].argmin()), int(self.values[feature].argmax())
+
+
+class _Mergeable(Protocol):
+    def merge(self, other: Self) -> Self: ...
+
+
+_M = TypeVar("_M", bound=_Mergeable)
+
+
+def fold(parts: Sequence[_M]) -> _M:
+    """Merge parts in their order."""
+    return reduce(lambda one, other: one.merge(other), parts)
+
+
+def _in_chunks(blocks: list[_M]) -> list[_M]:
+    """Merge the blocks of each chunk."""
+    size = CHUNK // _BLOCK
+    return [fold(blocks[start : start + size]) for start in range(0, len(blocks), size)]
+
+
+def moments(values: Array) -> Moments:
+    """Return the moments of features of shape (n_features, n)."""
+    return fold(_in_chunks(_map(lambda b: Moments.of(values[:, b]), values.shape[1])))
+
+
+def _nearer(points: Array, centroids: Array) -> Mask:
+    """Return which points are nearer to the second centroid.
+
+    The sum is written out: a BLAS may add in another order for another number of threads.
+    """
+    towards = centroids[1] - centroids[0]
+    middle = float((towards * (centroids[0] + centroids[1])).sum()) / 2
+    along = points[0] * towards[0]
+    for feature, weight in zip(points[1:], towards[1:], strict=True):
+        along += feature * weight
+    return np.asarray(along > middle)
+
+
+def _summed(points: Array, second: Mask) -> Split:
+    total = points.sum(axis=1)
+    inside = (points * second).sum(axis=1)
+    n_second = int(np.count_nonzero(second))
+    counts = np.array([len(second) - n_second, n_second])
+    return Split(counts, np.stack([total - inside, inside]))
+
+
+def _map(work: Callable[[slice], _T], n: int) -> list[_T]:
+    blocks = list(_blocks(n))
+    if len(blocks) == 1:
+        return [work(blocks[0])]
+    with ThreadPoolExecutor(min(len(blocks), os.cpu_count() or 1)) as pool:
+        return list(pool.map(work, blocks))
+
+
+def _blocks(n: int) -> Iterator[slice]:
+    for start in range(0, n, _BLOCK):
+        yield slice(start, min(start + _BLOCK, n))

@@ -1,0 +1,71 @@
+// Dialogs: who reads, and a class by its name.
+
+import { byId, element } from "./view.js";
+
+// Give every button that closes its dialog its work.
+export function closers() {
+  for (const button of document.querySelectorAll("[data-close]")) {
+    button.addEventListener("click", () => button.closest("dialog").close());
+  }
+}
+
+// Ask who reads until there is a name.
+export function readerDialog(readers) {
+  const dialog = byId("who");
+  byId("readers").replaceChildren(...readers.map((value) => element("option", { value })));
+  return new Promise((answer) => {
+    const chosen = (name) => {
+      if (name.trim() === "") return;
+      dialog.close();
+      answer(name.trim());
+    };
+    byId("known").replaceChildren(
+      ...readers.map((name) => {
+        const button = element("button", { type: "button" }, name);
+        button.addEventListener("click", () => chosen(name));
+        return button;
+      }),
+    );
+    dialog.addEventListener("cancel", (event) => event.preventDefault());
+    byId("who-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      chosen(byId("name").value);
+    });
+    dialog.showModal();
+  });
+}
+
+// Let a class be chosen by typing a part of its name; Enter takes the first.
+export function chooser(classes, view, chosen) {
+  const dialog = byId("choose");
+  const wanted = byId("wanted");
+  const matching = () => {
+    const text = wanted.value.trim().toLowerCase();
+    const named = classes.map(({ label }) => ({ label, name: view.called(label), own: String(label) }));
+    const holds = named.filter((c) => `${c.own} ${c.name}`.toLowerCase().includes(text));
+    const begins = (c) => !(c.name.toLowerCase().startsWith(text) || c.own.toLowerCase().startsWith(text));
+    return holds.sort((one, other) => begins(one) - begins(other)).slice(0, 20);
+  };
+  const choose = (label) => {
+    dialog.close();
+    chosen(label);
+  };
+  const list = () => {
+    byId("found").replaceChildren(
+      ...matching().map(({ label, name }) => {
+        const button = element("button", { type: "button" }, name);
+        button.addEventListener("click", () => choose(label));
+        return button;
+      }),
+    );
+  };
+  wanted.value = "";
+  wanted.oninput = list;
+  byId("choose-form").onsubmit = (event) => {
+    event.preventDefault();
+    const [first] = matching();
+    if (first !== undefined) choose(first.label);
+  };
+  list();
+  dialog.showModal();
+}

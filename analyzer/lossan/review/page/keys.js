@@ -1,0 +1,66 @@
+// Which key does what.
+
+const CLASS_KEYS = "123456789adefghijlmnopqstvwy"; // letters that mean nothing else
+
+const PLAIN = {
+  k: "keep",
+  u: "unsure",
+  x: "exclude",
+  z: "undo",
+  "?": "help",
+  "/": "choose",
+  "+": "larger",
+  "=": "larger",
+  "-": "smaller",
+  0: "fit",
+  b: "brighter",
+  B: "darker",
+  c: "more contrast",
+  C: "less contrast",
+  r: "reset",
+};
+const NAMED = {
+  Backspace: "back",
+  ArrowLeft: "back",
+  ArrowRight: "forward",
+  Enter: "go-on",
+};
+const SHIFTED = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down" };
+
+export const HELP = [
+  ["k", "keep the given label"],
+  ["1 to 9, then letters", "this class, as numbered beside its name"],
+  ["/", "choose a class by its name"],
+  ["u", "unsure"],
+  ["x", "exclude: of no use, whatever its label"],
+  ["Enter", "blinded, once labels are shown: stay with it, next image"],
+  ["z", "undo the last decision"],
+  ["← or Backspace", "the image before"],
+  ["→", "the next image, without a decision"],
+  ["+ −", "zoom; also the wheel, or two fingers"],
+  ["0", "fit the image"],
+  ["Shift + arrows", "move the image; also by dragging it"],
+  ["b, Shift + b", "brighter, darker"],
+  ["c, Shift + c", "more contrast, less"],
+  ["r", "brightness, contrast and zoom as they were"],
+  ["?", "these keys"],
+  ["Esc", "close; while a decision is not saved: give it up"],
+];
+
+export const classKey = (place) => CLASS_KEYS[place] ?? null;
+
+// Return { command } or { place } of a class, null where the key is none of ours.
+export function meaning(event, single) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return null;
+  if (event.shiftKey && event.key in SHIFTED) return { command: SHIFTED[event.key] };
+  if (event.key in NAMED) return { command: NAMED[event.key] };
+  if (!single) return event.key === "?" ? { command: "help" } : null;
+  // On a keyboard of another script the place of a key counts, not what it writes.
+  const latin = /^[\x20-\x7e]$/.test(event.key);
+  const key = latin || !/^Key[A-Z]$/.test(event.code) ? event.key : event.code[3].toLowerCase();
+  const cased = event.shiftKey ? key.toUpperCase() : key.toLowerCase(); // whatever CapsLock does
+  const command = PLAIN[cased] ?? PLAIN[key.toLowerCase()];
+  if (command !== undefined) return { command };
+  const place = CLASS_KEYS.indexOf(key.toLowerCase());
+  return key.length === 1 && place >= 0 ? { place } : null;
+}
