@@ -194,3 +194,50 @@ def test_bad_options_are_told_before_anything_is_trained(
     assert said.startswith("error:") or "\nerror:" in said
     assert message in said
     assert "training on" not in said
+
+
+def decide(folder, seed, keep_back=0):
+    """Let a person keep or correct each flagged label of a seed, all but some."""
+    from lossan.review import Decision, DecisionLog, findings_fingerprint, new_id, now
+
+    place = folder / f"seed-{seed}"
+    truth = {r["sample_id"]: r["true_label"] for r in rows_of(place / "noisy.csv")}
+    flagged = [r for r in rows_of(place / "findings" / "findings.csv") if r["flagged"] == "true"]
+    fingerprint = findings_fingerprint(place / "findings")
+    log = DecisionLog.open(place / "findings" / "decisions.jsonl", fingerprint=fingerprint)
+    for row in flagged[: len(flagged) - keep_back]:
+        name, given, right = row["sample_id"], row["label"], truth[row["sample_id"]]
+        log.append(
+            Decision(
+                id=new_id(),
+                time=now(),
+                reader="A",
+                sample_id=name,
+                action="keep" if given == right else "relabel",
+                label=None if given == right else right,
+                given_label=given,
+                fingerprint=fingerprint,
+            )
+        )
+    return len(flagged)
+
+
+def test_people_decide_and_the_oracle_would_have_decided_so(
+    done, grouped, digits, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    folder = tmp_path / "out"
+    call = arguments(grouped, digits, folder, "--reviewer", "people", "--seeds", "1")
+    assert run(call) == 0
+    assert "experiment 2 is left out: seed 0: " in capsys.readouterr().err
+    assert json.loads((folder / "summary.json").read_text())["experiment2"] is None
+    n_flagged = decide(folder, 0, keep_back=1)
+    assert run(call) == 0
+    assert f"seed 0: 1 of {n_flagged} flagged samples wait" in capsys.readouterr().err
+    decide(folder, 0)
+    assert run(call) == 0
+    found = json.loads((folder / "summary.json").read_text())
+    assert found["experiment2"] is not None
+    assert found["table1"].keys() == {"A", "A'", "A''"}
+    refined, oracle = (rows_of(f / "seed-0" / "refined.csv") for f in (folder, done))
+    assert [r["label"] for r in refined] == [r["label"] for r in oracle]

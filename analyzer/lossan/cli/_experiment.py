@@ -80,6 +80,9 @@ def experiment(
     retrain_epochs: Annotated[
         int, typer.Option("--retrain-epochs", help="Of experiment 2; 0 leaves it out.")
     ] = 30,
+    reviewer: Annotated[
+        str, typer.Option("--reviewer", help="oracle, or people: by lossan review.")
+    ] = "oracle",
     detector: Annotated[str, typer.Option("-d", "--detector", help="Which one.")] = "kmeans",
     early_epochs: Annotated[
         int | None, typer.Option("-p", "--early-epochs", help="P of feature F2; default N//2.")

@@ -67,7 +67,9 @@ def dask_tasks(scheduler: str | None, progress: Progress | None) -> Iterator[Das
         ) from error
     if scheduler is None:
         with (
-            LocalCluster(threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+            LocalCluster(
+                threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0"
+            ) as cluster,
             Client(cluster) as client,
         ):
             yield DaskTasks(client, progress)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lossan.build import Draft, finish
 from lossan.engines._shuffle import Plan
 from lossan.errors import Fault
-from lossan.features import FEATURES, compute_features
+from lossan.features import compute_features
 from lossan.io import read_gathered
 from lossan.losslog import FLOAT_CHANNELS, STATIC_FIELDS, Coded, LossLog, encode
 from lossan.suggest import suggest_labels
@@ -110,7 +110,6 @@ def _keep(plan: Plan, number: int, log: LossLog) -> Piece:
         if suggested is not None:
             columns[_SUGGESTED] = suggested
     kinds = {name: v.type for name, v in columns.items() if v.null_count < len(v)}
-    columns |= {name: pa.array(v) for name, v in zip(FEATURES, features.values, strict=True)}
     columns |= {f"loss_{e}": pa.array(epoch) for e, epoch in enumerate(log.loss.T)}
     batch = pa.RecordBatch.from_pydict(columns)
     labels = encode(log.label).values if log.label is not None else pa.nulls(0, pa.large_string())

@@ -157,6 +157,7 @@ def _pieces(
     numbered = list(enumerate(cut.units))
     fragments = [f for fs in tasks.map("sorting", shuffle_unit, plan, numbered) for f in fs]
     found = list(tasks.map("reading", make_piece, plan, _by_bucket(plan, fragments)))
+    spill.remove(f.name for f in fragments)
     faults = faults_of(found)
     if not cut.parts.n_rows:
         faults = (Fault("empty", "it holds no samples.", 0),)

@@ -181,7 +181,7 @@ def shuffle(plan: Plan, numbered: tuple[int, Unit]) -> list[Fragment]:
 
 
 def _write(plan: Plan, name: str, held: list[pa.RecordBatch]) -> Fragment:
-    table = pa.Table.from_batches(_of_one_type(held))
+    table = _narrow(pa.Table.from_batches(_of_one_type(held)), plan.epochs)
     held.clear()
     bucket = bucket_of(plan.bounds, table.column("sample_id").combine_chunks())
     order = np.argsort(bucket, kind="stable")  # and rows keep their order within a bucket
@@ -195,6 +195,15 @@ def _write(plan: Plan, name: str, held: list[pa.RecordBatch]) -> Fragment:
 
     plan.spill.write_batches(name, table.schema, batches())
     return Fragment(name, counts)
+
+
+def _narrow(table: pa.Table, epochs: NDArray[np.int64]) -> pa.Table:
+    """Keep epochs in as few bytes as they need: there is one in every row."""
+    small = np.iinfo(np.int16)
+    if not len(epochs) or epochs[0] < small.min or epochs[-1] > small.max:
+        return table
+    place = table.column_names.index("epoch")
+    return table.set_column(place, "epoch", table.column("epoch").cast(pa.int16()))
 
 
 def _of_one_type(batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:

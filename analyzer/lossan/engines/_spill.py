@@ -74,6 +74,16 @@ class Spill:
                 row[:] = np.frombuffer(file.read(row.nbytes), np.float64)
         return out
 
+    def remove(self, names: Iterable[str]) -> None:
+        """Make room: remove files that are of no more use."""
+        for name in names:
+            with suppress(OSError):
+                if is_remote(self.root):
+                    store, place = open_store(f"{self.root}/{name}")
+                    store.rm_file(place)
+                else:
+                    Path(self.root, name).unlink()
+
     def _write(self, name: str, write: Writer) -> int:
         if is_remote(self.root):
             url = f"{self.root}/{name}"

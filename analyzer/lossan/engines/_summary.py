@@ -156,7 +156,7 @@ def sample_of(pieces: Pieces, described: Sequence[Described]) -> Sample:
     return Sample(
         rows=batch,
         log=log_of(pieces, batch),
-        features=features_of(batch),
+        features=features_of(pieces, batch),
         score=np.concatenate([one.score for one in described]),
         flagged=flagged,
         suggested=suggested(pieces, batch, flagged),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lossan.describe import describe_pairs
 from lossan.detectors import Detection, squeeze
 from lossan.engines._pieces import Piece, Pieces, log_of
-from lossan.features import FEATURES, Features
+from lossan.features import Features, compute_features
 from lossan.findings import findings_table
 from lossan.judge import wrong_labels
 from lossan.points import Centroids
@@ -107,7 +107,7 @@ def judge(question: Question, piece: Piece) -> Verdict:
     """Score and flag the samples of a piece, and write that beside it."""
     pieces = question.pieces
     batch = pieces.read(piece)
-    score, flagged = _score(question.centroids, features_of(batch))
+    score, flagged = _score(question.centroids, features_of(pieces, batch))
     kept = pa.RecordBatch.from_pydict({"score": pa.array(score), "flagged": pa.array(flagged)})
     pieces.plan.spill.write_batches(_file(piece), kept.schema, [kept])
     codes = _codes(pieces, batch)
@@ -145,10 +145,10 @@ def above(common: tuple[Pieces, float], piece: Piece) -> Described:
     return Described(batch.take(pa.array(rows)), found.score[rows], found.flagged[rows])
 
 
-def features_of(batch: pa.RecordBatch) -> Features:
-    """Return the features that a piece holds."""
-    columns = (batch.column(name).to_numpy(zero_copy_only=False) for name in FEATURES)
-    return Features(np.stack(list(columns)))
+def features_of(pieces: Pieces, batch: pa.RecordBatch) -> Features:
+    """Compute the features of rows of a piece again: sooner done than read."""
+    early_epochs = pieces.plan.early_epochs
+    return compute_features(log_of(pieces, batch).loss, early_epochs=early_epochs)
 
 
 def table_of(
@@ -157,7 +157,7 @@ def table_of(
     """Return the findings of some rows of a piece."""
     return findings_table(
         log_of(pieces, batch),
-        features_of(batch),
+        features_of(pieces, batch),
         found,
         suggested(pieces, batch, found.flagged),
         rows,

@@ -33,6 +33,9 @@ class ExperimentOptions(Config):
         Share of the samples set aside as B, whole groups together (paper: 1,400 of 12,188).
     retrain_epochs : int
         Epochs of each training of experiment 2 (paper: 30); 0 leaves experiment 2 out.
+    reviewer : {"oracle", "people"}
+        Who corrects the flagged labels: the truth, or the decisions in ``seed-K/findings``, made
+        by ``lossan review``; experiment 2 waits for them.
     detector : str
     early_epochs : int, optional
         P of feature F2; by default half of the epochs (paper: 4 of 8).
@@ -56,6 +59,7 @@ class ExperimentOptions(Config):
     seeds: int = Field(default=3, ge=1, le=1000)
     test_share: float = Field(default=0.13, gt=0, lt=1)
     retrain_epochs: int = Field(default=30, ge=0)
+    reviewer: Literal["oracle", "people"] = "oracle"
     detector: str = "kmeans"
     early_epochs: int | None = Field(default=None, ge=1)
     scale: Literal["standard", "none"] = "standard"

@@ -13,9 +13,10 @@ from lossan.detectors import make
 from lossan.experiment import _page
 from lossan.experiment._options import ExperimentOptions
 from lossan.experiment._retrain import summarize
+from lossan.experiment._review import refine
 from lossan.experiment._search import analyze_first, budget, mean_of, sweep, trial
 from lossan.experiment._steps import noisy_labels, prepare, retrain, say, search_log
-from lossan.experiment._store import Store, read_columns, write_samples
+from lossan.experiment._store import Store, read_columns
 from lossan.experiment._summary import METRICS, Counts, ExperimentSummary, Search, Trial
 from lossan.experiment._tables import tables
 from lossan.io import atomic_file
@@ -60,13 +61,16 @@ def run_experiment(options: ExperimentOptions) -> ExperimentSummary:
         results.append(result)
         noisy_files.append(noisy)
         logs.append(log)
-    refined = [
-        _review(store, samples, result, noisy, seed)
+    reviewed = [
+        refine(options, store, samples, result, noisy, seed)
         for seed, (result, noisy) in enumerate(zip(results, noisy_files, strict=True))
     ]
+    waiting = [found for found in reviewed if isinstance(found, str)]
+    refined = [found for found in reviewed if isinstance(found, Path)]
     trials = sweep(logs, options) + _rates(options, store, samples)
-    runs = _retrain(options, store, noisy_files, refined) if options.retrain_epochs else None
-    summary = _summary(options, store, samples, results, refined, runs, trials)
+    retrained = bool(options.retrain_epochs) and not waiting
+    runs = _retrain(options, store, noisy_files, refined) if retrained else None
+    summary = _summary(options, store, samples, results, runs, trials, waiting)
     with atomic_file(store.root / "summary.json") as file:
         file.write(summary.model_dump_json(indent=2).encode())
     roots = options.training.images or (
@@ -76,28 +80,10 @@ def run_experiment(options: ExperimentOptions) -> ExperimentSummary:
         file.write(_page.render(summary, results, roots).encode())
     with atomic_file(store.root / "tables.md") as file:
         file.write(tables(summary).encode())
+    for what in waiting:
+        say(f"experiment 2 is left out: {what}")
     say(f"wrote report.html, tables.md and summary.json to {store.root}")
     return summary
-
-
-def _review(store: Store, samples: SampleSet, result: Result, noisy: Path, seed: int) -> Path:
-    """Let an oracle correct every flagged label: the data set A''."""
-    path = store.root / f"seed-{seed}" / "refined.csv"
-    ids, labels, truth = read_columns(noisy, "sample_id", "label", "true_label")
-    flagged = {
-        str(name)
-        for name, flag in zip(
-            result.table["sample_id"].to_pylist(), result.table["flagged"].to_pylist(), strict=True
-        )
-        if flag
-    }
-    corrected = [
-        right if str(name) in flagged else given
-        for name, given, right in zip(ids, labels, truth, strict=True)
-    ]
-    row_of = {str(name): row for row, name in enumerate(samples.ids)}
-    write_samples(path, samples, [row_of[str(name)] for name in ids], corrected, truth)
-    return path
 
 
 def _rates(options: ExperimentOptions, store: Store, samples: SampleSet) -> list[Trial]:
@@ -130,12 +116,12 @@ def _summary(
     store: Store,
     samples: SampleSet,
     results: list[Result],
-    refined: list[Path],
     runs: dict[str, list[Run]] | None,
     trials: list[Trial],
+    waiting: list[str],
 ) -> ExperimentSummary:
     evaluations = [r.summary.evaluation for r in results if r.summary.evaluation is not None]
-    tables = [_table1(store, path) for path in refined]
+    tables = [_table1(store, seed) for seed in range(options.seeds)]
     (test_ids,) = read_columns(store.root / "b.csv", "sample_id")
     return ExperimentSummary(
         lossan_version=__version__,
@@ -154,16 +140,17 @@ def _summary(
         experiment2=None if runs is None else summarize(runs, _test_groups(store, samples)),
         budget=budget(results),
         trials=trials,
-        notes=_notes(options, samples),
+        notes=[*_notes(options, samples), *waiting],
     )
 
 
-def _table1(store: Store, refined: Path) -> Table:
+def _table1(store: Store, seed: int) -> Table:
     ids, gold = read_columns(store.root / "a.csv", "sample_id", "label")
     truth = dict(zip(map(str, ids), map(str, gold), strict=True))
     table: Table = {}
-    sets = {"A": store.root / "a.csv", "A'": refined.with_name("noisy.csv"), "A''": refined}
-    for name, path in sets.items():
+    place = store.root / f"seed-{seed}"
+    sets = {"A": store.root / "a.csv", "A'": place / "noisy.csv", "A''": place / "refined.csv"}
+    for name, path in ((name, path) for name, path in sets.items() if path.exists()):
         ids, labels = read_columns(path, "sample_id", "label")
         counts = {label: [0, 0] for label in sorted(set(truth.values()))}
         for sample, label in zip(ids, labels, strict=True):
@@ -189,6 +176,8 @@ def _notes(options: ExperimentOptions, samples: SampleSet) -> list[str]:
     notes = []
     if samples.groups is None:
         notes.append("The table has no group column, so A and B are split by sample.")
+    if options.reviewer == "people":
+        notes.append("A'' is of the decisions of people, not of an oracle.")
     if options.seeds == 1:
         notes.append("One seed: the spread between trainings is not known.")
     if options.noise == "planted" and samples.true_labels is not None:

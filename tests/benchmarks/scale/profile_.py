@@ -1,0 +1,58 @@
+"""Where the time of one analysis goes, and what the machine's memory allows.
+
+``python profile_.py LOG`` prints JSON; in a process of its own, for a large parent would be counted
+in the memory of the commands it runs.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+import lossan
+from lossan.clustering import fit_two_means
+from lossan.features import compute_features
+from lossan.points import Held
+
+
+def stages(log: Path) -> list[tuple[str, float, float]]:
+    """Return each stage with its seconds and the bytes it must move at the least."""
+    found = []
+
+    def timed(name: str, moved: Callable[[], float], work: Callable[[], object]) -> object:
+        began = time.perf_counter()
+        result = work()
+        found.append((name, time.perf_counter() - began, moved()))
+        return result
+
+    read = timed("read", lambda: log.stat().st_size, lambda: lossan.read_log(log))
+    loss = read.loss
+    features = timed(
+        "features", lambda: loss.nbytes + 48 * len(loss), lambda: compute_features(loss)
+    )
+    points = Held(features.values)
+    moved = lambda: features.values.nbytes  # noqa: E731 - of one pass; Lloyd's iterations take more
+    moments = timed("moments", moved, points.moments)
+    found_ = timed("k-means", moved, lambda: fit_two_means(points, moments, 0))
+    timed("flags", moved, lambda: found_.beyond(features.values))
+    timed("fingerprint", lambda: loss.nbytes, lambda: read.fingerprint)
+    return found
+
+
+def memory_bandwidth() -> float:
+    """Return the bytes a second that one core reads and writes when it copies an array."""
+    source = np.ones(1 << 25)
+    target = np.empty_like(source)
+    best = 0.0
+    for _ in range(5):
+        began = time.perf_counter()
+        np.copyto(target, source)
+        best = max(best, 2 * source.nbytes / (time.perf_counter() - began))
+    return best
+
+
+if __name__ == "__main__":
+    print(json.dumps({"stages": stages(Path(sys.argv[1])), "bandwidth": memory_bandwidth()}))

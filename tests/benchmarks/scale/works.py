@@ -1,0 +1,85 @@
+"""Commands run to their end: seconds from start to exit, and the peak of their memory."""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one run of a command took.
+
+    Parameters
+    ----------
+    seconds : float
+        Wall time.
+    busy : float
+        Seconds of all cores.
+    peak : float
+        Bytes.
+    """
+
+    seconds: float
+    busy: float
+    peak: float
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.1f} s, {self.peak / 1e9:.2f} GB"
+
+
+def run(*command: str) -> Cost:
+    """Run a command; what it prints is shown only if it fails."""
+    with TemporaryFile() as output:
+        began = time.perf_counter()
+        child = subprocess.Popen(command, stdout=output, stderr=output)
+        _, status, usage = os.wait4(child.pid, 0)
+        seconds = time.perf_counter() - began
+        if status:
+            output.seek(0)
+            raise SystemExit(f"{' '.join(command)} failed:\n{output.read().decode()[-2000:]}")
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+
+
+def analyze(log: Path, *options: str) -> Cost:
+    """Run ``lossan analyze`` on a log."""
+    return run(sys.executable, "-m", "lossan", "analyze", str(log), "--top", "5", *options)
+
+
+def python(code: str, log: Path) -> Cost:
+    """Run a program; LOG in it is the log."""
+    return run(sys.executable, "-c", code.replace("LOG", repr(str(log))))
+
+
+DECODE = """
+import pyarrow.parquet as pq
+file = pq.ParquetFile(LOG)
+for group in range(file.num_row_groups):
+    file.read_row_group(group)
+"""
+LOAD_NPZ = """
+import numpy as np
+with np.load(LOG) as arrays:
+    for name in arrays.files:
+        arrays[name]
+"""
+PANDAS = """
+import numpy as np, pandas as pd
+from sklearn.cluster import KMeans
+from sklearn.preprocessing import StandardScaler
+rows = pd.read_parquet(LOG)
+loss = rows.pivot(index="sample_id", columns="epoch", values="loss").to_numpy(np.float64)
+del rows
+n, epochs = loss.shape
+q = np.argmax(loss[:, :-1] - loss[:, 1:], axis=1)
+sums = np.cumsum(loss, axis=1)
+before = sums[np.arange(n), q] / (q + 1)
+after = (sums[:, -1] - sums[np.arange(n), q]) / (epochs - q - 1)
+f1, f2 = sums[:, -1] / epochs, sums[:, epochs // 2 - 1] / (epochs // 2)
+features = np.stack([f1, f2, q + 1, before, after, before - after], axis=1)
+labels = KMeans(2, n_init=10, random_state=0).fit_predict(StandardScaler().fit_transform(features))
+print(np.bincount(labels))
+"""
