@@ -105,7 +105,7 @@ def machine() -> dict[str, Any]:
         "system": platform.system(),
         "c_library": " ".join(platform.libc_ver()),
         "instructions": simd.get("found", []),
-        "blas": sorted({str(i.get("architecture")) for i in threadpool_info()}),
+        "blas": sorted({i["architecture"] for i in threadpool_info() if "architecture" in i}),
         **{name: version(name) for name in packages},
     }
 
