@@ -42,7 +42,11 @@ def detect(
     if len(logs) > 1:  # contradictions are told before the work begins
         joined, rows = lay_end_to_end(logs)
     features = [compute_features(log.loss, early_epochs=config.early_epochs) for log in logs]
-    found = [_detect(detector, *each, config) for each in zip(logs, features, strict=True)]
+    from threadpoolctl import threadpool_limits
+
+    # BLAS splits a sum by the number of threads, and the last digits would follow it
+    with threadpool_limits(limits=1, user_api="blas"):
+        found = [_detect(detector, *each, config) for each in zip(logs, features, strict=True)]
     if rows is None:
         return logs[0], features[0], found[0]
     return joined, mean_features(features, rows), combine(found, rows)

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lossan.errors import LossanError, OptionError, OutputError
+from lossan.io import sync
 from lossan.losslog import LossLog
 
 _SHORTEST = 32  # characters of a key
@@ -106,11 +108,17 @@ def _new_key(file: Path) -> bytes:
     key = secrets.token_hex(32).encode()
     try:
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise OutputError.from_os_error(file, error) from error
+    try:
         with os.fdopen(handle, "wb") as out:
             out.write(key + b"\n")
             out.flush()
             os.fsync(out.fileno())
+        sync(file.parent)
     except OSError as error:
+        with suppress(OSError):
+            file.unlink()  # half a key is none
         raise OutputError.from_os_error(file, error) from error
     return key
 

@@ -93,7 +93,7 @@ def images(tmp_path):
     """Return a labels table of eight small images in a folder."""
     image = pytest.importorskip("PIL.Image")
     folder = tmp_path / "images"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     lines = ["sample_id,path,label"]
     for number in range(8):
         grey = np.random.default_rng(number).integers(0, 255, (24, 24), np.uint8)

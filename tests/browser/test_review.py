@@ -148,6 +148,24 @@ def test_two_readers_a_conflict_and_who_settles_it(serve, sit_down, kept, found)
     assert (made.state, made.label) == ("adjudicated", other(found[1]["label"]))
 
 
+def test_the_next_reader_at_the_same_page(serve, sit_down, kept):
+    reader = sit_down(serve("--top", 2).url, "Anna")
+    reader.at(1, 2)
+    reader.decide("k")
+    reader.at(2, 2)
+    reader.page.click("#about")
+    reader.page.click("text=Read as somebody else")
+    reader.page.wait_for_selector("#who[open]")
+    assert reader.text("#known") == "Anna"
+    reader.keyboard.type("Ben")
+    reader.press("Enter")
+    reader.at(1, 2)
+    assert reader.text("#reader") == "Ben"
+    reader.decide("x")
+    reader.at(2, 2)
+    assert [(d.reader, d.action) for d in kept()] == [("Anna", "keep"), ("Ben", "exclude")]
+
+
 def test_a_third_person_adjudicates(serve, sit_down, kept, found):
     first = serve("--top", 2)
     for name, keys in {"Anna": "kk", "Ben": "ku"}.items():

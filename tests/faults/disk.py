@@ -122,6 +122,11 @@ SITES = (
     Site("convert to Parquet", ("convert", "a.parquet", "wide.parquet", "--layout", "wide")),
     Site("convert to NPZ, over a file", ("convert", "a.parquet", "old.npz")),
     Site("convert to a folder", ("convert", "a.parquet", "folder/")),
+    Site("convert --hash-ids", ("convert", "a.parquet", "hashed.parquet", "--hash-ids")),
+    Site(
+        "analyze --engine disk",
+        ("analyze", "a.parquet", "--engine", "disk", "--spill", ".", "-o", "spilled"),
+    ),
     Site("merge", ("merge", "a.parquet", "b.parquet", "-o", "both.parquet")),
     Site("corrupt", ("corrupt", "labels.csv", "-o", "noisy.csv", "--rate", "0.2")),
     Site("report", ("report", "findings", "-o", "report.html")),
@@ -252,6 +257,7 @@ def _whole(file: Path) -> None:
         ".html": lambda: data.rindex(b"</html>"),
         ".csv": lambda: data.rindex(b"\n", len(data) - 1),
         ".md": lambda: data.rindex(b"\n", len(data) - 1),
+        ".key": lambda: data.index(b"\n", 64),
         ".lock": lambda: None,
     }
     kind = ".lock" if file.name == ".lock" else file.suffix

@@ -67,6 +67,8 @@ def scenarios() -> Iterator[Scenario]:
     yield result("convert to Parquet", "convert", "a.parquet", "wide.parquet", "--layout", "wide")
     yield result("convert to NPZ, over a file", "convert", "a.parquet", "old.npz")
     yield result("convert to a folder", "convert", "a.parquet", "folder/")
+    engine = ("--engine", "disk")
+    yield result("analyze --engine disk", "analyze", "a.parquet", *engine, "-o", "spilled")
     yield result("merge", "merge", "a.parquet", "b.parquet", "-o", "both.parquet")
     yield result("corrupt", "corrupt", "labels.csv", "-o", "noisy.csv", "--rate", "0.2")
 

@@ -7,6 +7,7 @@ from lossan.io._atomic import (
     make_folder,
     remove_file,
     remove_unfinished,
+    sync,
 )
 from lossan.io._epochs import EpochFolder
 from lossan.io._findings import (
@@ -61,6 +62,7 @@ __all__ = [
     "remove_file",
     "remove_unfinished",
     "scan_log",
+    "sync",
     "unit_batches",
     "unit_columns",
     "write_findings",

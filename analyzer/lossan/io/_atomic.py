@@ -66,7 +66,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         temporary.mkdir()
         yield temporary
         files = sorted(temporary.iterdir())
-        for written in (*files, temporary):
+        for written in (*temporary.rglob("*"), temporary):
             sync(written)
         if path.exists():
             _move_into(path, files)

@@ -76,6 +76,10 @@ def parts_of(path: str) -> Iterator[list[Part] | Path]:
             yield _directory_parts(place)
         else:
             yield _file_parts(place)
+    except ValueError as error:
+        if "\0" not in path:
+            raise
+        raise LogError(path, [Fault("not_found", "no file's name holds a NUL.")]) from error
     except FileNotFoundError as error:
         raise LogError(
             path, [Fault("not_found", f"there is no such file.{_near(place)}")]

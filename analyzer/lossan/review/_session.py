@@ -76,11 +76,9 @@ class Review:
             if reader is None:
                 return told
             name = _same_reader(reader, known)
-            own = self._undecided(name) == 0
-            differing = self._differing()
-            if adjudicating and not (own or self.plan.adjudicate):
-                raise ReviewError(403, "Differences are shown to who has read the whole queue.")
-            rows = differing if adjudicating else self._queue
+            if adjudicating:
+                self._check_adjudicator(name)
+            rows = self._differing() if adjudicating else self._queue
             return told | {
                 "reader": name,
                 "adjudicating": adjudicating,
@@ -90,7 +88,7 @@ class Review:
                 "decided": [self._decided(name, row, adjudicating) for row in rows],
                 "classes": [{"label": x, "name": self._names.get(x)} for x in self._labels],
                 "last": self._last(name),
-                "may_adjudicate": own,
+                "may_adjudicate": self._may_adjudicate(name),
                 "file": self._log.path.name,
             }
 
@@ -100,6 +98,8 @@ class Review:
         """Return what a reader may see of samples."""
         with self._lock:
             self._refresh()
+            if adjudicating:
+                self._check_adjudicator(reader)
             return [self._item(self._at(row), reader, adjudicating) for row in rows]
 
     def decide(self, press: Press) -> dict[str, Any]:
@@ -156,8 +156,15 @@ class Review:
         apart = [s for s, found in made.items() if found.state in ("conflict", "adjudicated")]
         return sorted(self._suspects.learn(apart))
 
-    def _undecided(self, reader: str) -> int:
-        return sum(not self._decided(reader, row, adjudicating=False) for row in self._queue)
+    def _may_adjudicate(self, reader: str) -> bool:
+        """Tell whether a reader may see others' opinions: not while reading on their own."""
+        return self.plan.adjudicate or all(
+            self._decided(reader, row, adjudicating=False) for row in self._queue
+        )
+
+    def _check_adjudicator(self, reader: str) -> None:
+        if not self._may_adjudicate(reader):
+            raise ReviewError(403, "Differences are shown to who has read the whole queue.")
 
     def _decided(self, reader: str, row: int, adjudicating: bool) -> bool:
         return self._stands(reader, self._at(row), adjudicating) is not None
@@ -234,6 +241,19 @@ class Review:
     def _check(self, press: Press, suspect: Suspect) -> None:
         if self.plan.reader is not None and press.reader != self.plan.reader:
             raise ReviewError(403, f"This review is read by {self.plan.reader}.")
+        if press.adjudication:
+            self._check_adjudicator(press.reader)
+        self._check_action(press, suspect)
+        if press.action == "undo":
+            last = self._standing.last(press.reader)
+            if last is None or (last.id, last.sample_id) != (press.undoes, suspect.sample_id):
+                raise ReviewError(409, "That is not what you decided last; see what stands now.")
+            return
+        stands = self._stands(press.reader, suspect, press.adjudication)
+        if press.replaces != (None if stands is None else stands.id):
+            raise ReviewError(409, "It was decided in another window meanwhile; see what stands.")
+
+    def _check_action(self, press: Press, suspect: Suspect) -> None:
         if (press.label is not None) != (press.action == "relabel"):
             raise ReviewError(422, "A label is given with relabel, and with nothing else.")
         if press.label is not None and press.label not in self._labels:
@@ -242,16 +262,8 @@ class Review:
             raise ReviewError(422, "There is no given label to keep.")
         if press.action == "keep" and not self._is_open(press.reader, suspect):
             raise ReviewError(422, "Say which class it is: the given label is hidden until then.")
-        if press.action == "undo":
-            last = self._standing.last(press.reader)
-            if last is None or (last.id, last.sample_id) != (press.undoes, suspect.sample_id):
-                raise ReviewError(409, "That is not what you decided last; see what stands now.")
-            return
-        if press.undoes is not None:
+        if press.action != "undo" and press.undoes is not None:
             raise ReviewError(422, "Only an undo takes a decision back.")
-        stands = self._stands(press.reader, suspect, press.adjudication)
-        if press.replaces != (None if stands is None else stands.id):
-            raise ReviewError(409, "It was decided in another window meanwhile; see what stands.")
 
 
 def open_review(folder: Path, plan: Plan) -> Review:
@@ -276,6 +288,8 @@ def open_review(folder: Path, plan: Plan) -> Review:
     fingerprint = findings_fingerprint(folder)
     log = DecisionLog.open(folder / DECISIONS, fingerprint=fingerprint)
     review = Review(folder, plan, suspects, log)
+    if not plan.classes and not suspects.labels():
+        raise OptionError(f"{folder}: the findings hold no labels; --classes A,B names them.")
     if not review.images():
         raise OptionError(_nothing(folder, plan))
     return review

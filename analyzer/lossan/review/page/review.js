@@ -83,7 +83,7 @@ async function progress() {
   await pause(300); // keys that follow soon ask once
   if (now !== asked) return;
   const told = await getProgress(queue.reader);
-  if (now === asked) view.progress(told, queue.done, queue.total);
+  if (now === asked) view.progress(told, queue);
 }
 
 const inform = () => progress().catch(() => {}); // the next decision asks again
@@ -186,7 +186,7 @@ async function openStatus() {
     getProgress(queue.reader),
     getState(queue.reader, queue.adjudicating),
   ]);
-  view.progress(told, queue.done, queue.total);
+  view.progress(told, queue);
   const actions = [];
   if (now.may_adjudicate && told.differ > 0 && !queue.adjudicating) {
     const text = `Adjudicate ${told.differ} on which readers differ`;
@@ -195,9 +195,15 @@ async function openStatus() {
   if (queue.adjudicating && !state.only_differences) {
     actions.push(button("Back to the queue", () => begin(queue.reader, false)));
   }
+  if (now.fixed_reader === null) actions.push(button("Read as somebody else", leave));
   if (queue.done > 0) actions.push(button("Look through from the first", () => go(0)));
   byId("status-actions").replaceChildren(...actions);
   if (!byId("status").open) byId("status").showModal();
+}
+
+function leave() {
+  sessionStorage.removeItem("reader");
+  location.reload();
 }
 
 function button(text, does) {
@@ -291,6 +297,13 @@ async function reload() {
   await show(same >= 0 ? same : (queue.undecided(0) ?? 0));
 }
 
+// A page that comes back into sight shows what was decided elsewhere meanwhile, if anything was.
+async function catchUp() {
+  const told = await getState(queue.reader, queue.adjudicating);
+  const same = told.last?.id === last?.id && told.queue.length === queue.total;
+  if (!same && !busy && !revealed) await reload();
+}
+
 function take(told) {
   state = { ...state, ...told };
   queue = new Queue(told);
@@ -304,6 +317,7 @@ async function begin(reader, adjudicating) {
   take(await getState(reader, adjudicating));
   sessionStorage.setItem("reader", queue.reader);
   byId("findings").textContent = state.findings;
+  byId("reader").textContent = queue.reader;
   document.title = `Review of ${state.findings}`;
   if (queue.total === 0) return finish();
   const first = queue.undecided(0);
@@ -321,9 +335,7 @@ async function start() {
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) watch.before += performance.now() - watch.since;
     else watch.since = performance.now();
-    if (!document.hidden && item !== null && !busy && !revealed) {
-      reload().catch((error) => trouble(error.message));
-    }
+    if (!document.hidden && item !== null) catchUp().catch((error) => trouble(error.message));
   });
   byId("help").addEventListener("click", COMMANDS.help);
   byId("about").addEventListener("click", () => queue && openStatus());

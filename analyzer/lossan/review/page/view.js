@@ -78,7 +78,7 @@ export class View {
     return told.join(" ");
   }
 
-  progress(told, done, total) {
+  progress(told, { reader, done, total }) {
     const { stopping, seconds, agreement, differ } = told;
     const left = total - done;
     const minutes = seconds === null ? null : Math.max(1, Math.round((left * seconds) / 60));
@@ -87,6 +87,7 @@ export class View {
     byId("advice").textContent = stopping.advice;
     byId("advice").classList.toggle("good", stopping.stop);
     const rows = [
+      ["Reader", reader],
       ["Decided", `${done} of ${total}`],
       ["Wrong labels found", String(stopping.wrong_found)],
       ["Right labels in a row", String(stopping.clean_in_a_row)],
@@ -109,7 +110,8 @@ export class View {
 
   #facts(item, number, adjudicating) {
     if (!item.open) {
-      const where = item.place === null ? "" : `Image ${item.place[0]} of ${item.place[1]} of its group. `;
+      const alone = item.place === null || item.place[1] === 1;
+      const where = alone ? "" : `Image ${item.place[0]} of ${item.place[1]} of its group. `;
       return [
         element("h2", {}, `Image ${number}`),
         element("p", { className: "soft" }, `${where}Names and labels are hidden until your opinion.`),

@@ -189,6 +189,9 @@ def test_readers_differ_and_one_settles_it(browse, kept, found):
     assert (
         browser.get("/api/state", params={"reader": "B", "adjudicating": True}).status_code == 403
     )  # has not read yet
+    asked = {"rows": "1", "reader": "B", "adjudicating": True}
+    assert browser.get("/api/items", params=asked).status_code == 403
+    assert browser.press(1, "keep", reader="B", adjudication=True).status_code == 403
     for row in (0, 2):
         browser.press(row, "keep", reader="B")
     browser.press(1, "relabel", reader="B", label=label)

@@ -4,11 +4,14 @@ import json
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from lossan import analyze
 from lossan.cli import run
+from lossan.review import Listener, Plan, open_review
+from lossan.review._press import Press, ReviewError
 from lossan.testing import planted_log
 
 
@@ -89,6 +92,40 @@ def test_nothing_to_review(tmp_path, refused):
     said = refused(findings=tmp_path / "clean")
     assert "nothing is flagged; --top 50" in said
     assert "no sample on which readers differ" in refused("--adjudicate")
+
+
+def test_findings_without_labels(tmp_path, base, refused):
+    log = planted_log(n_samples=60)
+    bare = replace(log, label=None, true_label=None)
+    analyze(bare).save(tmp_path / "bare")
+    assert "hold no labels; --classes A,B names them" in refused(findings=tmp_path / "bare")
+    review = open_review(tmp_path / "bare", Plan(classes=("cat", "dog")))
+    state = review.state("A", adjudicating=False)
+    assert [c["label"] for c in state["classes"]] == ["cat", "dog"]
+    row = state["queue"][0]
+    with pytest.raises(ReviewError, match="no given label"):
+        review.decide(Press(id="12345678", reader="A", row=row, action="keep"))
+    review.decide(Press(id="12345678", reader="A", row=row, action="relabel", label="dog"))
+    assert review.state("A", adjudicating=False)["decided"][0]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_this_machine_alone(host):
+    listener = Listener(host, 0)
+    with listener.socket:
+        assert listener.is_loopback
+        assert listener.url("t") == f"http://{host}:{listener.port}/?token=t"
+        assert not listener.hosts.allow("10.0.0.1")
+
+
+def test_a_server_open_to_others():
+    listener = Listener("0.0.0.0", 0)  # noqa: S104
+    with listener.socket:
+        assert not listener.is_loopback
+        assert listener.hosts.allow(f"{socket.gethostname()}:{listener.port}")
+        assert listener.hosts.allow("10.0.0.1")
+        assert not listener.hosts.allow("evil.test")
+        assert listener.url("t") == f"http://{socket.gethostname()}:{listener.port}/?token=t"
 
 
 @pytest.mark.parametrize(
