@@ -123,6 +123,16 @@ def test_keys_of_one_character_can_be_turned_off(serve, sit_down, kept):
     assert kept() == ()
 
 
+def test_a_closed_dialog_takes_no_keys(serve, sit_down):
+    reader = sit_down(serve("--top", 2, "--reader", "A").url)
+    reader.at(1, 2)
+    # as long as no frame was drawn, a field of the closed dialog may have the focus still
+    for field, number in (("single", 2), ("wanted", 1)):
+        key = "ArrowRight" if number == 2 else "ArrowLeft"
+        reader.page.locator(f"#{field}").dispatch_event("keydown", {"key": key, "bubbles": True})
+        reader.at(number, 2)
+
+
 def test_a_class_by_its_name(serve, sit_down, kept):
     classes = ",".join(f"grade {number}" for number in range(40))
     reader = sit_down(serve("--top", 2, "--reader", "A", "--classes", classes).url)

@@ -283,6 +283,8 @@ function onKey(event) {
 
 // Whether the element that has the focus uses a key itself.
 function ownsKey(target, key) {
+  // A dialog that was just closed may keep the focus until the next frame: it has no use for keys.
+  if (target.closest?.("dialog")) return false;
   if (target instanceof HTMLInputElement) {
     return target.type !== "range" || /^(Arrow|Page|Home|End)/.test(key);
   }
