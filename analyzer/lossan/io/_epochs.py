@@ -15,9 +15,10 @@ from filelock import FileLock, Timeout
 from lossan.build import plain_column
 from lossan.errors import LogError, OutputError, RecorderError
 from lossan.io._atomic import atomic_file, create_parquet, make_folder, remove_file
-from lossan.io._footer import open_parquet, read_footer
+from lossan.io._footer import open_parquet, read_footer, read_table
 from lossan.io._metadata import KEY, parse_metadata
 from lossan.io._read import scan_log
+from lossan.io._source import arrow_errors
 from lossan.io._write import write_folder, write_log
 from lossan.losslog import CHANNELS, STATIC_FIELDS, LossLog
 
@@ -112,8 +113,7 @@ class EpochFolder:
     def sample_ids(self) -> pa.Array:
         """Return every id recorded so far."""
         columns = [
-            open_parquet(file).read(columns=["sample_id"])["sample_id"].combine_chunks()
-            for file in self._files()
+            _read(file, ["sample_id"])["sample_id"].combine_chunks() for file in self._files()
         ]
         found = pa.chunked_array(columns or [pa.array([], pa.int64())])
         ids = plain_column("sample_id", pc.unique(found), [])
@@ -125,12 +125,12 @@ class EpochFolder:
             write_log(_as_recorded(self.path), target)
             return
         files = self._files()
-        schemas = [open_parquet(file).schema_arrow for file in files]
+        schemas = [_schema(file) for file in files]
         schema = pa.unify_schemas(schemas, promote_options="permissive")
         schema = schema.with_metadata(self._stored())
         with atomic_file(target) as file, create_parquet(file, schema) as writer:
             for epoch in files:
-                writer.write_table(_conform(open_parquet(epoch).read(), schema))
+                writer.write_table(_conform(_read(epoch), schema))
 
     def release(self) -> None:
         """Let another process have the folder; what is recorded stays."""
@@ -176,7 +176,8 @@ class EpochFolder:
         files = self._files()
         if not files:
             return {}
-        stored = read_footer(files[-1]).metadata or {}
+        with arrow_errors(str(files[-1])):
+            stored = read_footer(files[-1]).arrow.metadata or {}
         return parse_metadata(stored.get(KEY), str(files[-1]))
 
     def _files(self) -> list[Path]:
@@ -192,6 +193,16 @@ def _as_recorded(log: Path) -> LossLog:
     if faults or reading.log is None:
         raise LogError(str(log), faults or reading.faults)
     return reading.log
+
+
+def _read(file: Path, columns: list[str] | None = None) -> pa.Table:
+    with arrow_errors(str(file)):
+        return read_table(file, columns)
+
+
+def _schema(file: Path) -> pa.Schema:
+    with arrow_errors(str(file)):
+        return open_parquet(file).schema_arrow
 
 
 def _number(file: Path) -> int:

@@ -12,7 +12,7 @@ import pyarrow.csv
 
 from lossan.errors import LogError, TableError
 from lossan.io._atomic import atomic_file, create_parquet
-from lossan.io._footer import PARQUET_MAGIC, open_parquet
+from lossan.io._footer import PARQUET_MAGIC, read_table
 from lossan.io._labels import integers_where_all_are
 from lossan.io._metadata import KEY
 from lossan.io._remote import is_remote, open_remote
@@ -150,7 +150,7 @@ def _read(file: Path) -> Any:
         parquet = handle.read(4) == PARQUET_MAGIC
     with arrow_errors(str(file)):
         if parquet:
-            return open_parquet(file).read()
+            return read_table(file)
         table = pa.csv.read_csv(file, convert_options=_AS_WRITTEN)
         names = table.column_names
     for field in set(_NAMES) & set(names):

@@ -3,20 +3,46 @@
 import binascii
 import struct
 from base64 import b64decode
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lossan.io._bounds import Group, check_footer
+from lossan.io._thrift import ThriftError, ThriftReader
+
 PARQUET_MAGIC = b"PAR1"
+BATCH_ROWS = 1 << 16
 _SCHEMA_KEY, _PUT_ASIDE = b"ARROW:schema", b"lossan:other"  # of equal length
 _EXTENSION = b"ARROW:extension:name"
 _VALUE_FOLLOWS = b"\x18"  # in Thrift's compact protocol: the next field, of bytes
 _AT_ONCE = 1 << 16  # bytes from the end, enough for most footers
 
 
-def open_parquet(source: Any, footer: pq.FileMetaData | None = None) -> pq.ParquetFile:
+@dataclass(frozen=True)
+class Footer:
+    """What a Parquet file says about itself, once it was found possible.
+
+    Parameters
+    ----------
+    arrow : pyarrow.parquet.FileMetaData
+        Not to be asked for row groups: over some damaged ones Arrow ends the process.
+    groups : tuple of Group
+    """
+
+    arrow: pq.FileMetaData
+    groups: tuple[Group, ...]
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows all row groups hold."""
+        return sum(group.rows for group in self.groups)
+
+
+def open_parquet(source: Any, footer: Footer | None = None) -> pq.ParquetFile:
     """Open a Parquet file without acting on extension types named in it.
 
     Arrow hands what such a type has stored in the file to the code of whoever registered its
@@ -27,35 +53,88 @@ def open_parquet(source: Any, footer: pq.FileMetaData | None = None) -> pq.Parqu
     Parameters
     ----------
     source : Path or file object
-    footer : pyarrow.parquet.FileMetaData, optional
-        What this function found before, to spare reading it again.
+    footer : Footer, optional
+        What `read_footer` found before, to spare reading it again.
     """
     return pq.ParquetFile(
         source,
-        metadata=read_footer(source) if footer is None else footer,
+        metadata=(read_footer(source) if footer is None else footer).arrow,
         pre_buffer=False,
         buffer_size=1 << 16,
         arrow_extensions_enabled=False,
     )
 
 
-def read_footer(source: Any) -> pq.FileMetaData:
-    """Read a file's footer, freed of extension types.
+def read_footer(source: Any) -> Footer:
+    """Read a file's footer, freed of extension types and held against the file's size.
 
     Raises
     ------
     pyarrow.ArrowInvalid
-        When the file has none that is whole.
+        When the file has none that is whole, or it claims what cannot be.
     """
-    raw = raw_footer(source)
+    raw, size = raw_footer(source)
+    safe = raw
     if _names_extensions(raw):  # told before Arrow sees it: it acts on them already here
-        raw = raw.replace(_SCHEMA_KEY, _PUT_ASIDE)
-    whole = b"".join([PARQUET_MAGIC, raw, struct.pack("<I", len(raw)), PARQUET_MAGIC])
-    return pq.read_metadata(pa.BufferReader(whole))
+        safe = raw.replace(_SCHEMA_KEY, _PUT_ASIDE)
+    whole = b"".join([PARQUET_MAGIC, safe, struct.pack("<I", len(safe)), PARQUET_MAGIC])
+    arrow = pq.read_metadata(pa.BufferReader(whole))
+    try:
+        return Footer(arrow, check_footer(ThriftReader(raw).struct(), size))
+    except ThriftError as error:
+        raise pa.ArrowInvalid(f"its footer cannot be read: {error}") from error
 
 
-def raw_footer(source: Any) -> bytes:
-    """Return a file's footer as it stands in it, in Thrift's compact protocol."""
+def group_batches(
+    source: Any, footer: Footer, numbers: list[int], columns: list[str]
+) -> Iterator[pa.RecordBatch]:
+    """Decode some columns of row groups, on the calling thread, once their pages were checked.
+
+    Parameters
+    ----------
+    source : Path or file object
+        The pages of what is no file of this machine are not checked: each would be a request.
+    footer : Footer
+    numbers : list of int
+    columns : list of str
+        Those that the file does not have are left out.
+    """
+    file = open_parquet(source, footer)
+    there = [c for c in columns if c in file.schema_arrow.names]
+    for number in numbers:
+        group = footer.groups[number]
+        most = _checked(source, group, there)
+        rows = BATCH_ROWS if most is None else min(most, BATCH_ROWS)
+        decoded = 0
+        for batch in file.iter_batches(rows, [number], there, use_threads=False):
+            if most is not None:
+                decoded += batch.nbytes
+                if decoded > group.room:
+                    raise pa.ArrowInvalid("its texts take more memory than its file can hold")
+            yield batch
+
+
+def read_table(source: Any, columns: list[str] | None = None) -> pa.Table:
+    """Read a whole Parquet file, checked as `group_batches` does."""
+    footer = read_footer(source)
+    schema = open_parquet(source, footer).schema_arrow
+    if columns is not None:
+        schema = pa.schema([schema.field(c) for c in columns], schema.metadata)
+    numbers = list(range(len(footer.groups)))
+    return pa.Table.from_batches(group_batches(source, footer, numbers, schema.names), schema)
+
+
+def _checked(source: Any, group: Group, columns: list[str]) -> int | None:
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            return group.check_pages(file, columns)
+    if hasattr(source, "fileno"):
+        return group.check_pages(source, columns)
+    return None
+
+
+def raw_footer(source: Any) -> tuple[bytes, int]:
+    """Return a file's footer as it stands in it, in Thrift's compact protocol, and its size."""
     if isinstance(source, Path):
         with source.open("rb") as file:
             return raw_footer(file)
@@ -70,7 +149,7 @@ def raw_footer(source: Any) -> bytes:
     if length + 8 > len(tail):
         source.seek(size - length - 8)
         tail = source.read(length + 8)
-    return tail[len(tail) - length - 8 : -8]
+    return tail[len(tail) - length - 8 : -8], size
 
 
 def _names_extensions(raw: bytes) -> bool:

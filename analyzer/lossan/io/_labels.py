@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from lossan.build import plain_column
 from lossan.errors import Fault, LogError, TableError, hint
 from lossan.io._atomic import atomic_file, create_parquet
-from lossan.io._footer import PARQUET_MAGIC, open_parquet
+from lossan.io._footer import PARQUET_MAGIC, read_table
 from lossan.io._source import arrow_errors
 
 
@@ -101,7 +101,7 @@ class _Encoder:
 
 def _read_parquet(path: Path) -> pa.Table:
     with arrow_errors(str(path)):
-        return open_parquet(path).read()
+        return read_table(path)
 
 
 def _read_csv(path: Path) -> pa.Table:

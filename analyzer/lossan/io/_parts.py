@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Protocol, final
+from typing import Protocol, final
 
 import pyarrow as pa
 
 from lossan.errors import Fault, LogError
+from lossan.io._footer import Footer
 from lossan.io._options import ReadOptions, find_columns
 from lossan.io._source import Part, arrow_errors
 from lossan.io._types import Columns, check_types, family
@@ -19,7 +20,6 @@ from lossan.losslog import STATIC_FIELDS
 Progress = Callable[[int, int], None]
 """Called with the rows read so far and the rows there are."""
 
-BATCH_ROWS = 1 << 16
 _TAKEN = 1 << 24  # bytes that a row group is decoded ahead
 _NUMBERS = {f"{whole}{kind}" for whole in ("", "list of ") for kind in ("integer", "number")}
 
@@ -81,17 +81,16 @@ class Parts:
     def _row_groups(self, columns: list[str]) -> Iterator["_RowGroup"]:
         for part in self.parts:
             with arrow_errors(part.name):
-                file = part.open()
-                there = [c for c in columns if c in file.schema_arrow.names]
-            for number in range(file.metadata.num_row_groups):
-                yield _RowGroup(part, file.metadata, number, there)
+                footer = part.footer()
+            for number in range(len(footer.groups)):
+                yield _RowGroup(part, footer, number, columns)
 
 
 @final
 class _RowGroup:
     """Batches of one row group, a handful at a time."""
 
-    def __init__(self, part: Part, footer: Any, number: int, columns: list[str]) -> None:
+    def __init__(self, part: Part, footer: Footer, number: int, columns: list[str]) -> None:
         self.part = part
         self._open = (footer, number, columns)
         self._batches: Iterator[pa.RecordBatch] | None = None
@@ -103,8 +102,7 @@ class _RowGroup:
         with arrow_errors(self.part.name):
             if self._batches is None:
                 footer, number, columns = self._open
-                file = self.part.open(footer)
-                self._batches = file.iter_batches(BATCH_ROWS, [number], columns, use_threads=False)
+                self._batches = self.part.batches(footer, [number], columns)
             for batch in self._batches:
                 taken.append(batch)
                 size += batch.nbytes
@@ -136,8 +134,8 @@ def open_parts(parts: list[Part], options: ReadOptions) -> tuple[Parts, dict[byt
     ranges: dict[str, tuple[int, int] | None] = {}
     for part in parts:
         with arrow_errors(part.name):
-            file = part.open()
-            schema = file.schema_arrow
+            footer = part.footer()
+            schema = part.schema(footer)
         part_faults: list[Fault] = []
         columns = find_columns(
             schema, options, epoch_in_path=part.epoch is not None, faults=part_faults
@@ -154,9 +152,8 @@ def open_parts(parts: list[Part], options: ReadOptions) -> tuple[Parts, dict[byt
             ranges = dict.fromkeys(("sample_id", "epoch"))
         else:
             faults += _disagreements(first, columns, schema, part.name)
-        n_rows += file.metadata.num_rows
-        with arrow_errors(part.name):
-            _widen(ranges, part, file.metadata, columns, is_first=n_rows == file.metadata.num_rows)
+        n_rows += footer.n_rows
+        _widen(ranges, part, footer, schema, columns, is_first=n_rows == footer.n_rows)
     if faults or first is None:
         raise LogError(parts[0].name if len(parts) == 1 else "the directory", faults)
     return Parts(parts, first[0], n_rows, first[1], ranges), metadata
@@ -197,7 +194,8 @@ def _alike(kind: pa.DataType, other: pa.DataType) -> bool:
 def _widen(
     ranges: dict[str, tuple[int, int] | None],
     part: Part,
-    footer: Any,
+    footer: Footer,
+    schema: pa.Schema,
     columns: Columns,
     *,
     is_first: bool,
@@ -210,7 +208,7 @@ def _widen(
         elif field == "epoch" and "epoch" not in columns.single and part.epoch is not None:
             found = (part.epoch, part.epoch)
         else:
-            found = _range(footer, columns.single.get(field, ""))
+            found = _range(footer, schema, columns.single.get(field, ""))
         if is_first:
             ranges[field] = found
         elif found is None or known is None:
@@ -219,21 +217,18 @@ def _widen(
             ranges[field] = (min(known[0], found[0]), max(known[1], found[1]))
 
 
-def _range(footer: Any, column: str) -> tuple[int, int] | None:
-    # Only this column's chunks are looked at: Arrow ends the process over some damaged ones.
-    paths = [footer.schema.column(index).path for index in range(footer.num_columns)]
-    if column not in paths:
+def _range(footer: Footer, schema: pa.Schema, column: str) -> tuple[int, int] | None:
+    kind = schema.field(column).type if schema.names.count(column) == 1 else pa.null()
+    if not pa.types.is_integer(kind):
         return None
     low, high = [], []
-    for group in range(footer.num_row_groups):
-        chunk = footer.row_group(group).column(paths.index(column))
-        if chunk.physical_type not in ("INT32", "INT64"):
-            return None  # to look at a string's would decode it, and it may not be UTF-8
-        stats = chunk.statistics
-        if stats is None or not stats.has_min_max or not isinstance(stats.min, int):
+    signed = pa.types.is_signed_integer(kind)
+    for group in footer.groups:
+        ends = group.chunks[column].ends if column in group.chunks else None
+        if ends is None or {len(end) for end in ends} > {4, 8}:
             return None
-        low.append(stats.min)
-        high.append(stats.max)
+        low.append(int.from_bytes(ends[0], "little", signed=signed))
+        high.append(int.from_bytes(ends[1], "little", signed=signed))
     return (min(low), max(high)) if low else None
 
 

@@ -12,10 +12,9 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import IO, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lossan.errors import Fault, LogError
-from lossan.io._footer import PARQUET_MAGIC, open_parquet
+from lossan.io._footer import PARQUET_MAGIC, Footer, group_batches, open_parquet, read_footer
 from lossan.io._remote import RemoteFile, is_remote, remote_files
 
 ZIP_MAGIC = b"PK\x03\x04"
@@ -48,14 +47,27 @@ class Part:
         """Whether another process can open it."""
         return isinstance(self.source, Path | RemoteFile)
 
-    def open(self, footer: pq.FileMetaData | None = None) -> pq.ParquetFile:
-        """Open the file, and read its footer unless that is given."""
+    def footer(self) -> Footer:
+        """Read the file's footer."""
+        return read_footer(self._file())
+
+    def schema(self, footer: Footer) -> pa.Schema:
+        """Return the columns that its footer states."""
+        return open_parquet(self._file(), footer).schema_arrow
+
+    def batches(
+        self, footer: Footer, groups: list[int], columns: list[str]
+    ) -> Iterator[pa.RecordBatch]:
+        """Decode those of some columns that are there, on the calling thread."""
+        return group_batches(self._file(), footer, groups, columns)
+
+    def _file(self) -> Any:
         source = self.source
         if isinstance(source, RemoteFile):
-            source = source.open()
-        elif not self.can_be_shared:
+            return source.open()
+        if not self.can_be_shared:
             source.seek(0)
-        return open_parquet(source, footer)
+        return source
 
 
 @contextmanager

@@ -9,10 +9,11 @@ import pyarrow.compute as pc
 
 from lossan.build import Draft, plain_column
 from lossan.errors import Fault, LogError, OptionError
+from lossan.io._footer import BATCH_ROWS
 from lossan.io._long import read_long
 from lossan.io._metadata import KEY, parse_metadata
 from lossan.io._options import ReadOptions
-from lossan.io._parts import BATCH_ROWS, Parts, Progress, open_parts, wanted
+from lossan.io._parts import Parts, Progress, open_parts, wanted
 from lossan.io._source import Part, arrow_errors, parts_of
 from lossan.io._types import Columns, is_list, to_float32
 from lossan.io._wide import read_wide
@@ -80,12 +81,12 @@ def cut_log(source: str, options: ReadOptions, *, unit_rows: int) -> Iterator[Cu
 
 def _units(part: Part, unit_rows: int) -> Iterator[Unit]:
     with arrow_errors(part.name):
-        footer = part.open().metadata
+        footer = part.footer()
     groups: list[int] = []
     rows = 0
-    for number in range(footer.num_row_groups):
+    for number, group in enumerate(footer.groups):
         groups.append(number)
-        rows += footer.row_group(number).num_rows
+        rows += group.rows
         if rows >= unit_rows:
             yield Unit(part, tuple(groups))
             groups, rows = [], 0
@@ -96,9 +97,7 @@ def _units(part: Part, unit_rows: int) -> Iterator[Unit]:
 def unit_batches(unit: Unit, columns: list[str]) -> Iterator[pa.RecordBatch]:
     """Decode some columns of a unit, on the calling thread."""
     with arrow_errors(unit.part.name):
-        file = unit.part.open()
-        there = [c for c in columns if c in file.schema_arrow.names]
-        yield from file.iter_batches(BATCH_ROWS, list(unit.groups), there, use_threads=False)
+        yield from unit.part.batches(unit.part.footer(), list(unit.groups), columns)
 
 
 def plain_batch(unit: Unit, batch: pa.RecordBatch, parts: Parts) -> pa.RecordBatch:

@@ -184,7 +184,7 @@ def test_what_is_installed(command, done):
 
 def test_reading_shows_how_far_it_came(log, monkeypatch, done):
     monkeypatch.setattr("lossan.cli._common._QUIET_SECONDS", 0.0)
-    monkeypatch.setattr("lossan.io._parts.BATCH_ROWS", 1000)
+    monkeypatch.setattr("lossan.io._footer.BATCH_ROWS", 1000)
     lines = done("inspect", log).err.splitlines()
     rows = pq.read_metadata(log).num_rows
     told = [int(line.split()[1].replace(",", "")) for line in lines if line.startswith("reading: ")]

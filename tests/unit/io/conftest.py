@@ -4,12 +4,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from lossan.io import _parts
+from lossan.io import _footer
 
 
 @pytest.fixture
 def small_batches(monkeypatch):
-    monkeypatch.setattr(_parts, "BATCH_ROWS", 4)
+    monkeypatch.setattr(_footer, "BATCH_ROWS", 4)
 
 
 @pytest.fixture

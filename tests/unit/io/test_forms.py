@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import lossan
 from lossan.cli import run
-from lossan.io import _parts, _slots
+from lossan.io import _footer, _slots
 
 N, EPOCHS = 60, 5
 
@@ -123,7 +123,7 @@ FORMS = {
 
 @pytest.mark.parametrize("ids", IDS)
 def test_every_form_gives_the_same_bytes(ids, tmp_path, monkeypatch):
-    monkeypatch.setattr(_parts, "BATCH_ROWS", 23)
+    monkeypatch.setattr(_footer, "BATCH_ROWS", 23)
     frame = make(IDS[ids])
     found = {}
     for name, write in FORMS.items():
@@ -139,7 +139,7 @@ def test_every_form_gives_the_same_bytes(ids, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("ids", IDS)
 def test_long_is_what_pandas_pivots(ids, tmp_path, monkeypatch):
-    monkeypatch.setattr(_parts, "BATCH_ROWS", 23)
+    monkeypatch.setattr(_footer, "BATCH_ROWS", 23)
     frame = make(IDS[ids])
     write_long(frame, tmp_path / "log.parquet")
     log = lossan.read_log(tmp_path / "log.parquet")

@@ -8,7 +8,7 @@ import pytest
 
 from lossan import read_log
 from lossan.errors import LogError
-from lossan.io import _parts, scan_log
+from lossan.io import _footer, _parts, scan_log
 
 pytestmark = pytest.mark.usefixtures("small_batches")
 N, EPOCHS = 6, 3
@@ -183,7 +183,7 @@ def test_epochs_may_have_any_numbers(put, numbers, statistics):
 
 
 def test_a_step_counter_is_refused_before_it_costs_memory(put, monkeypatch):
-    monkeypatch.setattr(_parts, "BATCH_ROWS", 1 << 16)
+    monkeypatch.setattr(_footer, "BATCH_ROWS", 1 << 16)
     steps = np.arange(60_000)
     path = put(pa.table({"sample_id": steps[::-1], "step": steps, "loss": steps / 7}))
     tracemalloc.start()
@@ -199,7 +199,7 @@ def test_a_step_counter_is_refused_before_it_costs_memory(put, monkeypatch):
 def test_statistics_that_lie_are_told(put, monkeypatch, claimed):
     honest = _parts._range
     monkeypatch.setattr(
-        _parts, "_range", lambda f, c: claimed if c == "sample_id" else honest(f, c)
+        _parts, "_range", lambda f, s, c: claimed if c == "sample_id" else honest(f, s, c)
     )
     with pytest.raises(LogError, match="statistics contradict its rows"):
         read_log(put(long()))
