@@ -38,14 +38,16 @@ def _flip_between(content: bytes, start: int, stop: int, rng: random.Random) -> 
         return content
     changed = bytearray(content)
     place = rng.randrange(start, stop)
-    changed[place] = rng.choice((*_BYTES, rng.randrange(256), changed[place] ^ 1 << rng.randrange(8)))
+    changed[place] = rng.choice(
+        (*_BYTES, rng.randrange(256), changed[place] ^ 1 << rng.randrange(8))
+    )
     return bytes(changed)
 
 
 def _number(content: bytes, rng: random.Random) -> bytes:
     """Write a telling number over some bytes."""
     value = rng.choice((0, 1, -1, 2**31 - 1, -(2**31), 2**62, -(2**63), rng.getrandbits(32)))
-    width = rng.choice("<i <q >i >q".split())
+    width = rng.choice(["<i", "<q", ">i", ">q"])
     raw = struct.pack(width, value if "q" in width else max(-(2**31), min(value, 2**31 - 1)))
     place = rng.randrange(max(1, len(content)))
     return content[:place] + raw + content[place + len(raw) :]
@@ -133,15 +135,15 @@ def _member(content: bytes, rng: random.Random) -> bytes:
     chosen = rng.choice(list(found)) if found else ""
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in found.items():
-            if name == chosen:
-                head = rng.random() < 0.6
-                data = (
-                    _flip_between(data, 0, min(128, len(data)), rng)
-                    if head
-                    else rng.choice((_flip, _number, _cut, _double))(data, rng)
-                )
-            archive.writestr(name, data)
+            archive.writestr(name, _array(data, rng) if name == chosen else data)
     return out.getvalue()
+
+
+def _array(data: bytes, rng: random.Random) -> bytes:
+    """Change an array, mostly where it says what it holds."""
+    if rng.random() < 0.6:
+        return _flip_between(data, 0, min(128, len(data)), rng)
+    return rng.choice((_flip, _number, _cut, _double))(data, rng)
 
 
 _ANY = (_flip, _flip, _number, _cut, _drop, _double)

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -177,7 +176,7 @@ def _exported() -> list[bytes]:
     made = json.loads(exchange.write_label_studio(tasks))
     for task in made:
         choice = {"from_name": "decision", "to_name": "image", "type": "choices"}
-        result = [{**choice, "value": {"choices": ["keep"]}}]
+        result = [{**choice, "value": {"choices": ["Keep"]}}]
         by = {"id": 1, "email": "a@b.c"}
         when = "2026-01-01T00:00:00Z"
         task["annotations"] = [{"id": 7, "completed_by": by, "created_at": when, "result": result}]
@@ -219,7 +218,7 @@ def _report_with(name: str) -> Callable[[Path], None]:
     def read(path: Path) -> None:
         folder = path.parent / "found"
         shutil.copytree(findings(), folder)
-        os.replace(path, folder / name)
+        path.replace(folder / name)
         read_report(folder, top=20)
 
     return read
@@ -280,7 +279,9 @@ def command(*arguments: str) -> str:
 
 
 def _configure(path: Path) -> None:
-    command("experiment", "no-such-table.csv", "-o", str(path.parent / "out"), "--config", str(path))
+    command(
+        "experiment", "no-such-table.csv", "-o", str(path.parent / "out"), "--config", str(path)
+    )
 
 
 _TOML = """adapter = "torch"

@@ -18,7 +18,8 @@ _DICTIONARY_PAGE = 2
 _DELTA_BYTE_ARRAY = 7  # each text may repeat as much of the one before as it likes
 _CODECS = {1: "snappy", 2: "gzip", 4: "brotli", 6: "zstd", 7: "lz4_raw"}
 _FREE_VALUES, _FREE_BYTES = 1 << 22, 1 << 26
-_EACH = 256  # values, or bytes of text, that a byte of a file may stand for; losses need a byte
+# What a byte of a file may stand for: losses alone need about one each, texts may repeat.
+_VALUES_EACH, _BYTES_EACH = 64, 256
 _WIDEST = 32  # bytes of a number with its levels, generously
 _HEAD = 1 << 8  # bytes of most page headers
 
@@ -100,7 +101,7 @@ def check_footer(footer: Struct, size: int) -> tuple[Group, ...]:
     """
     try:
         leaves = _leaves(footer[2])
-        room = _FREE_BYTES + _EACH * size
+        room = _FREE_BYTES + _BYTES_EACH * size
         groups = tuple(_group(group, leaves, size, room) for group in footer[4])
         rows = footer[3]
     except (KeyError, TypeError, AttributeError, IndexError, UnicodeDecodeError) as error:
@@ -108,7 +109,7 @@ def check_footer(footer: Struct, size: int) -> tuple[Group, ...]:
     if sum(group.rows for group in groups) != rows:
         raise pa.ArrowInvalid(f"its footer claims {rows} rows, its row groups others")
     values = sum(chunk.values for group in groups for chunk in group.chunks.values())
-    if max(values, rows) > _FREE_VALUES + _EACH * size:
+    if max(values, rows) > _FREE_VALUES + _VALUES_EACH * size:
         raise pa.ArrowInvalid(f"it claims {values:,} values, more than {size:,} bytes can hold")
     return groups
 

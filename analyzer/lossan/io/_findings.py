@@ -1,6 +1,7 @@
 """Write findings and read them again."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
@@ -146,14 +147,22 @@ def _read(file: Path) -> Any:
         if not parts:
             raise FileNotFoundError(file)
         return pa.concat_tables([_read(part) for part in parts])
+    table = _read_file(file)
+    twice = [name for name, count in Counter(table.column_names).items() if count > 1]
+    if twice:
+        raise TableError(f"{file} is not findings: the column {twice[0]!r} stands in it twice.")
+    return table
+
+
+def _read_file(file: Path) -> Any:
     with file.open("rb") as handle:
         parquet = handle.read(4) == PARQUET_MAGIC
     with arrow_errors(str(file)):
         if parquet:
             return read_table(file)
         table = pa.csv.read_csv(file, convert_options=_AS_WRITTEN)
-        names = table.column_names
-    for field in set(_NAMES) & set(names):
+    names = table.column_names
+    for field in (f for f in _NAMES if names.count(f) == 1):
         values = integers_where_all_are(_as_it_was(table[field].combine_chunks()))
         table = table.set_column(table.column_names.index(field), field, values)
     return table

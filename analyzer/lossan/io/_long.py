@@ -15,13 +15,12 @@ from lossan.io._parts import Progress, Rows, wanted
 from lossan.io._slots import IntegerSlots, RangeSlots, SlotIndex, StringSlots
 from lossan.io._source import Part
 from lossan.io._static import Categories, StaticColumn
-from lossan.io._types import to_float32
+from lossan.io._types import SPARSE, to_float32
 from lossan.losslog import FLOAT_CHANNELS, STATIC_FIELDS, Coded
 
 # A NaN that no data holds (data NaN are made canonical): "no row gave this cell anything".
 _ABSENT = np.array([0x7FC0DEAD], np.uint32).view(np.float32)[0]
 _ABSENT_BITS = np.uint32(0x7FC0DEAD)
-_SPARSE = 64  # cells a row may cost before the epochs are taken for something else
 
 
 def read_long(parts: Rows, options: ReadOptions, progress: Progress | None) -> Draft:
@@ -198,7 +197,7 @@ class _LongReader:
 
     def _guard(self) -> None:
         """Refuse epochs that would cost far more cells than there are rows, before they do."""
-        if self._loss.n_cells > max(_SPARSE * self._rows, 1 << 24):
+        if self._loss.n_cells > max(SPARSE * self._rows, 1 << 24):
             message = (
                 f"the epoch column has {len(self._loss.by_epoch)} distinct values or more; is it a "
                 "step counter? Name the column with the epochs by --epoch-column."

@@ -11,6 +11,8 @@ from lossan.errors import Fault
 from lossan.losslog import CHANNELS, FLOAT_CHANNELS
 
 Number = NDArray[np.float32]
+SPARSE = 64
+"""Cells a value may cost before the epochs are taken for something else."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from lossan.errors import Fault, LogError
 from lossan.io._parts import Progress, Rows, wanted
 from lossan.io._source import Part
 from lossan.io._static import Categories
-from lossan.io._types import to_float32
+from lossan.io._types import SPARSE, to_float32
 from lossan.losslog import FLOAT_CHANNELS, STATIC_FIELDS, Coded
 
 
@@ -65,6 +65,7 @@ def _joined(chunks: list[pa.Array]) -> pa.Array:
 class _WideReader:
     def __init__(self, parts: Rows) -> None:
         self._columns, self._n_rows = parts.columns, 0
+        self._n_values = 0  # of lists of unequal length
         there = {*parts.columns.single, *parts.columns.numbered}
         self._faults: list[Fault] = []
         self._loss = _Grid(np.nan, np.float32, parts.n_rows)
@@ -131,6 +132,20 @@ class _WideReader:
             raise LogError(part.name, self._faults)
         return self._categories.codes(plain)
 
+    def _guard(self, part: Part, field: str, n_rows: int, width: int, n_values: int) -> None:
+        """Refuse lists of which few are so long that the others would cost far more than they are.
+
+        As in a long log, before they do.
+        """
+        self._n_values += n_values
+        cells = (self._n_rows + n_rows) * max(width, self._loss.n_epochs)
+        if cells > SPARSE * self._n_values + (1 << 24):
+            message = (
+                f"a row of {field} has {width:,} epochs, far more than most; are they steps? Write "
+                "a value an epoch."
+            )
+            raise LogError(part.name, [Fault("epochs", message)])
+
     def _list_block(self, part: Part, lists: pa.Array, field: str) -> NDArray[Any]:
         if pa.types.is_fixed_size_list(lists.type) and not lists.null_count:
             width = lists.type.list_size
@@ -139,6 +154,7 @@ class _WideReader:
         lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
         flat = self._values(part, lists.flatten(), field)
         width = int(lengths.max(initial=0))
+        self._guard(part, field, len(lists), width, len(flat))
         if len(flat) == len(lists) * width:
             return np.ascontiguousarray(flat.reshape(len(lists), width).T)
         block = np.full((len(lists), width), -1 if field == "predicted" else np.nan, flat.dtype)

@@ -220,6 +220,8 @@ def _is_cut(line: bytes) -> bool:
 def _begins(text: str) -> bool:
     try:
         JSONDecoder().raw_decode(text)
+    except RecursionError:
+        return False  # whatever it is, no decision nests so deep
     except ValueError:
         pass
     else:

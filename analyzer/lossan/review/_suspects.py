@@ -66,12 +66,14 @@ class Suspects:
         new = [sample for sample in wanted if sample not in self._rows]
         column = self.table["sample_id"]
         strings = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-        fitting = [sample for sample in new if isinstance(sample, str) == strings]
+        fitting = [s for s in new if isinstance(s, str) == strings and is_unicode(s)]
         if fitting:
             values = pa.array(fitting, pa.large_string() if strings else pa.int64())
             found = pc.index_in(values, value_set=column.cast(values.type))
             rows = [row for row in found.to_pylist() if row is not None]
-            for row, entry in zip(rows, self.table.take(pa.array(rows)).to_pylist(), strict=True):
+            for row, entry in zip(
+                rows, self.table.take(pa.array(rows, pa.int64())).to_pylist(), strict=True
+            ):
                 self._known[row] = _suspect(row, entry)
                 self._rows[entry["sample_id"]] = row
         return [self._rows[sample] for sample in wanted if sample in self._rows]
@@ -87,6 +89,15 @@ class Suspects:
             if column in self.table.column_names:
                 found.update(pc.unique(self.table[column]).drop_null().to_pylist())
         return sorted(found, key=lambda label: (isinstance(label, str), label))
+
+
+def is_unicode(value: Name) -> bool:
+    """Tell whether a text can be written: JSON may bring halves of characters."""
+    try:
+        str(value).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read_suspects(folder: Path) -> Suspects:
