@@ -72,10 +72,8 @@ def parquet(draw: st.DrawFn) -> bytes:
             column = column.dictionary_encode()
         columns.append(column)
     fields = [pa.field(n, c.type) for n, c in zip(names, columns, strict=True)]
-    metadata = {
-        b"lossan": draw(st.binary(max_size=9) | _JSON.map(lambda v: json.dumps(v).encode()))
-    }
-    table = pa.table(columns, schema=pa.schema(fields, metadata))
+    stated = st.binary(max_size=9) | _JSON.map(lambda value: json.dumps(value).encode())
+    table = pa.table(columns, schema=pa.schema(fields, {b"lossan": draw(stated)}))
     out = io.BytesIO()
     how = {
         "compression": draw(st.sampled_from(["none", "zstd", "snappy", "gzip", "lz4", "brotli"])),

@@ -121,7 +121,7 @@ def fuzz(reader: Reader, sandbox: Sandbox, cases: int, number: int, *, with_guid
 def main() -> int:
     """Fuzz every reader, print the table, and return 1 if a promise did not hold."""
     options = _options()
-    with_guide = importlib.util.find_spec("atheris") is not None
+    with_guide = not options.unguided and importlib.util.find_spec("atheris") is not None
     chosen = [r for name, r in READERS.items() if not options.only or name in options.only]
     each = -(-options.cases // len(chosen))
     print(HEAD, flush=True)
@@ -139,7 +139,7 @@ def main() -> int:
         f"{total['guided']:,} guided, {total['broken']:,} broke a promise (a result or one error, "
         f"{SECONDS:.0f} s, {MEGABYTES} MB); seed {options.seed}, {monotonic() - began:.0f} s"
     )
-    if not with_guide:
+    if not (with_guide or options.unguided):
         print("atheris is not installed, so nothing was guided by coverage: pip install atheris")
     for tally in tallies:
         for told, content in tally.broken.items():
@@ -155,6 +155,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--cases", type=int, default=100_000, help="files in all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=READERS, action="append", help="some readers")
+    parser.add_argument("--unguided", action="store_true", help="leave out what needs atheris")
     parser.add_argument(
         "--keep", type=Path, default=Path("fuzz-cases"), help="a folder for files that broke it"
     )
