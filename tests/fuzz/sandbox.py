@@ -49,11 +49,21 @@ class Outcome:
 
 
 class Sandbox:
-    """Reads files one after another in a child, and begins a new one when that does not survive."""
+    """Reads files one after another in a child, and begins a new one when that does not survive.
 
-    def __init__(self) -> None:
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["readers"])
+    Parameters
+    ----------
+    method : str
+        How the child is started.
+    """
+
+    def __init__(self, method: str = "forkserver") -> None:
+        # Python 3.11 starts the process that children are forked from without our sys.path
+        paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+        self._context = multiprocessing.get_context(method)
+        if method == "forkserver":
+            self._context.set_forkserver_preload(["readers"])
         self._child: Any = None
 
     def try_case(self, reader: str, content: bytes) -> Outcome:

@@ -5,6 +5,8 @@ below zero or that contradict each other reach code that ends the process. The n
 those of the format's parquet.thrift.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -87,7 +89,8 @@ class Group:
         widest = 0
         for path, chunk in self.chunks.items():
             if any(path == column or path.startswith(f"{column}.") for column in columns):
-                widest = max(widest, _check_chunk(file, path, chunk, self.room))
+                with _kinds_of_value(f"a page of {path}"):
+                    widest = max(widest, _check_chunk(file, path, chunk, self.room))
         return max(1, self.room // widest) if widest else None
 
 
@@ -99,19 +102,28 @@ def check_footer(footer: Struct, size: int) -> tuple[Group, ...]:
     pyarrow.ArrowInvalid
         When its numbers contradict each other, or the file is too small for what it claims.
     """
-    try:
+    with _kinds_of_value("its footer"):
         leaves = _leaves(footer[2])
         room = _FREE_BYTES + _BYTES_EACH * size
         groups = tuple(_group(group, leaves, size, room) for group in footer[4])
         rows = footer[3]
-    except (KeyError, TypeError, AttributeError, IndexError, UnicodeDecodeError) as error:
-        raise pa.ArrowInvalid(f"its footer lacks what every footer has ({error!r})") from error
-    if sum(group.rows for group in groups) != rows:
-        raise pa.ArrowInvalid(f"its footer claims {rows} rows, its row groups others")
-    values = sum(chunk.values for group in groups for chunk in group.chunks.values())
-    if max(values, rows) > _FREE_VALUES + _VALUES_EACH * size:
-        raise pa.ArrowInvalid(f"it claims {values:,} values, more than {size:,} bytes can hold")
+        if sum(group.rows for group in groups) != rows:
+            raise pa.ArrowInvalid(f"its footer claims {rows} rows, its row groups others")
+        values = sum(chunk.values for group in groups for chunk in group.chunks.values())
+        if max(values, rows) > _FREE_VALUES + _VALUES_EACH * size:
+            raise pa.ArrowInvalid(f"it claims {values:,} values, more than {size:,} bytes can hold")
     return groups
+
+
+@contextmanager
+def _kinds_of_value(what: str) -> Iterator[None]:
+    """Refuse a struct in which a field is missing or holds a value of another kind."""
+    try:
+        yield
+    except pa.ArrowInvalid:
+        raise
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise pa.ArrowInvalid(f"{what} is not what it should be ({error!r})") from error
 
 
 def _leaves(schema: list[Struct]) -> list[tuple[int, bool, int]]:

@@ -119,6 +119,9 @@ def read_table(source: Any, columns: list[str] | None = None) -> pa.Table:
     footer = read_footer(source)
     schema = open_parquet(source, footer).schema_arrow
     if columns is not None:
+        missing = [c for c in columns if schema.names.count(c) != 1]
+        if missing:
+            raise pa.ArrowInvalid(f"it has no column {missing[0]!r}, or has it twice")
         schema = pa.schema([schema.field(c) for c in columns], schema.metadata)
     numbers = list(range(len(footer.groups)))
     return pa.Table.from_batches(group_batches(source, footer, numbers, schema.names), schema)

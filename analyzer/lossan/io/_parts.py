@@ -229,7 +229,8 @@ def _range(footer: Footer, schema: pa.Schema, column: str) -> tuple[int, int] | 
             return None
         low.append(int.from_bytes(ends[0], "little", signed=signed))
         high.append(int.from_bytes(ends[1], "little", signed=signed))
-    return (min(low), max(high)) if low else None
+    known = bool(low) and min(low) <= max(high)
+    return (min(low), max(high)) if known else None
 
 
 def wanted(columns: Columns) -> list[str]:
