@@ -108,10 +108,12 @@ def test_more_values_than_a_file_can_hold(refused):
 
 def test_a_page_that_claims_more_than_its_values(refused):
     content = parquet(long(), use_dictionary=False, compression="none")
-    # the header of the first page: type, then its bytes, 36 * 8, as a zigzag varint
-    place = content.index(bytes([0x15, 0x00, 0x15, 0xC0, 0x04]))
-    huge = bytes([0x15, 0x00, 0x15, 0xFE, 0x7F])
-    assert refused("log, long Parquet", content[:place] + huge + content[place + 5 :])
+    # the header of the first page: its type, 0, then its bytes as a zigzag varint, two bytes long
+    place = content.index(b"\x15\x00\x15") + 3
+    huge = content[:place] + b"\xfe\x7f" + content[place + 2 :]
+    assert "a page of sample_id claims 8,191 bytes of 36 numbers" in refused(
+        "log, long Parquet", huge
+    )
 
 
 @pytest.mark.parametrize("name", ["sample_id", "flagged", "score"])

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from filelock import FileLock, Timeout
 
 from lossan.build import plain_column
-from lossan.errors import LogError, OutputError, RecorderError
+from lossan.errors import Fault, LogError, OutputError, RecorderError
 from lossan.io._atomic import atomic_file, create_parquet, make_folder, remove_file
 from lossan.io._footer import open_parquet, read_footer, read_table
 from lossan.io._metadata import KEY, parse_metadata
@@ -112,12 +112,12 @@ class EpochFolder:
 
     def sample_ids(self) -> pa.Array:
         """Return every id recorded so far."""
-        columns = [
-            _read(file, ["sample_id"])["sample_id"].combine_chunks() for file in self._files()
-        ]
-        found = pa.chunked_array(columns or [pa.array([], pa.int64())])
-        ids = plain_column("sample_id", pc.unique(found), [])
-        return pa.array([], pa.int64()) if ids is None else ids
+        columns = [_ids(file) for file in self._files()]
+        kinds = {column.type for column in columns}
+        if len(kinds) > 1:
+            message = "sample_id holds integers in some epochs and texts in others. Record anew."
+            raise LogError(str(self.path), [Fault("type", message)])
+        return pc.unique(pa.chunked_array(columns or [pa.array([], pa.int64())]))
 
     def compact(self, target: Path) -> None:
         """Write all epochs into one log, an epoch at a time."""
@@ -198,6 +198,16 @@ def _as_recorded(log: Path) -> LossLog:
 def _read(file: Path, columns: list[str] | None = None) -> pa.Table:
     with arrow_errors(str(file)):
         return read_table(file, columns)
+
+
+def _ids(file: Path) -> pa.Array:
+    faults: list[Fault] = []
+    ids = plain_column(
+        "sample_id", _read(file, ["sample_id"])["sample_id"].combine_chunks(), faults
+    )
+    if ids is None:
+        raise LogError(str(file), faults)
+    return ids
 
 
 def _schema(file: Path) -> pa.Schema:

@@ -86,7 +86,7 @@ def read_footer(source: Any) -> Footer:
 
 
 def group_batches(
-    source: Any, footer: Footer, numbers: list[int], columns: list[str]
+    source: Any, footer: Footer, numbers: list[int], columns: list[str] | None = None
 ) -> Iterator[pa.RecordBatch]:
     """Decode some columns of row groups, on the calling thread, once their pages were checked.
 
@@ -96,14 +96,15 @@ def group_batches(
         The pages of what is no file of this machine are not checked: each would be a request.
     footer : Footer
     numbers : list of int
-    columns : list of str
-        Those that the file does not have are left out.
+    columns : list of str, optional
+        Those that the file does not have are left out; without it all that it has.
     """
     file = open_parquet(source, footer)
-    there = [c for c in columns if c in file.schema_arrow.names]
+    stored = file.schema_arrow.names
+    there = None if columns is None else [c for c in columns if c in stored]
     for number in numbers:
         group = footer.groups[number]
-        most = _checked(source, group, there)
+        most = _checked(source, group, stored if there is None else there)
         rows = BATCH_ROWS if most is None else min(most, BATCH_ROWS)
         decoded = 0
         for batch in file.iter_batches(rows, [number], there, use_threads=False):
@@ -124,7 +125,7 @@ def read_table(source: Any, columns: list[str] | None = None) -> pa.Table:
             raise pa.ArrowInvalid(f"it has no column {missing[0]!r}, or has it twice")
         schema = pa.schema([schema.field(c) for c in columns], schema.metadata)
     numbers = list(range(len(footer.groups)))
-    return pa.Table.from_batches(group_batches(source, footer, numbers, schema.names), schema)
+    return pa.Table.from_batches(group_batches(source, footer, numbers, columns), schema)
 
 
 def _checked(source: Any, group: Group, columns: list[str]) -> int | None:

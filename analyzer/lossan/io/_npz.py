@@ -123,7 +123,7 @@ def _header_faults(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -
             version = npy.read_magic(member)
             read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
             shape, _, dtype = read(member)
-    except (ValueError, EOFError, NotImplementedError, RuntimeError, *_BAD_HEADER) as error:
+    except (ValueError, EOFError, OSError, RuntimeError, *_BAD_HEADER) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         return [Fault("damaged", f"the array {name!r} has no readable header ({first}).")]
     if dtype.hasobject:
