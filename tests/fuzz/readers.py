@@ -176,7 +176,7 @@ def _exported() -> list[bytes]:
     made = json.loads(exchange.write_label_studio(tasks))
     for task in made:
         choice = {"from_name": "decision", "to_name": "image", "type": "choices"}
-        result = [{**choice, "value": {"choices": ["Keep"]}}]
+        result = [{**choice, "value": {"choices": [str(task["data"]["given_label"])]}}]
         by = {"id": 1, "email": "a@b.c"}
         when = "2026-01-01T00:00:00Z"
         task["annotations"] = [{"id": 7, "completed_by": by, "created_at": when, "result": result}]
