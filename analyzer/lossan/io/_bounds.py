@@ -87,6 +87,8 @@ class Group:
             When a page claims too much.
         """
         widest = 0
+        if not self.rows:  # then there may be no page at the place that is stated
+            return None
         for path, chunk in self.chunks.items():
             if any(path == column or path.startswith(f"{column}.") for column in columns):
                 with _kinds_of_value(f"a page of {path}"):
