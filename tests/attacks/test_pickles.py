@@ -130,21 +130,3 @@ def test_checkpoints_that_are_none(adapter, content, canary, refused, train, tmp
     (tmp_path / f"run.parquet.checkpoint.{suffix}").write_bytes(content)
     model = {"torch": TORCH, "keras": KERAS}[adapter]
     refused(*train(adapter, *model, "--resume"))
-
-
-@pytest.mark.parametrize("name", ["model.keras", "model.h5", "model.weights.h5"])
-def test_a_keras_model_with_a_lambda_layer(name, canary, works, refused, train, tmp_path):
-    """A Lambda layer in a Keras model given by --weights (CVE-2025-1550)"""
-    arguments = train("keras", *KERAS, weights=tmp_path / name)
-    import keras
-
-    harm = "lambda x, p=__import__('pathlib').Path: (p('the-attack-ran').touch(), x)[1]"
-    layers = [keras.layers.Input((4,)), keras.layers.Lambda(eval(harm), output_shape=(4,))]  # noqa: S307
-    model = keras.Sequential([*layers, keras.layers.Dense(2, name="head")])
-    canary.unlink(missing_ok=True)  # building it ran it
-    whole = "whole.keras" if name == "model.weights.h5" else name
-    model.save(tmp_path / whole)
-    works(lambda: keras.models.load_model(tmp_path / whole, safe_mode=False)(np.zeros((1, 4))))
-    if name == "model.weights.h5":  # a whole model under the name of weights
-        (tmp_path / whole).rename(tmp_path / name)
-    assert "--weights" in refused(*arguments)
