@@ -67,9 +67,19 @@ def _print(summary: dict[str, Any]) -> None:
 
 
 def _page(summary: dict[str, Any], curves: dict[str, Any]) -> str:
-    from lossan.report import Line, draw_lines, render_page
+    from lossan.report import (
+        BLUE,
+        GREEN,
+        GREY,
+        OCHRE,
+        RED,
+        VIOLET,
+        Line,
+        draw_lines,
+        render_page,
+    )
 
-    colours = ("#2c6fad", "#c0392b", "#2e7d4f", "#8e5ea2", "#b7791f", "#4a5568")
+    colours = (BLUE, RED, GREEN, VIOLET, OCHRE, GREY)
     figures = {}
     for field, what in (("accuracy", "test accuracy"), ("loss", "test loss (nats)")):
         lines = [
