@@ -14,7 +14,7 @@ from lossan.report._figures import (
 from lossan.report._findings import Page, findings_page
 from lossan.report._images import Thumbnails
 from lossan.report._page import check_report, render_page
-from lossan.report._suspects import read_report
+from lossan.report._suspects import read_reasons, read_report
 
 __all__ = [
     "BLUE",
@@ -30,6 +30,7 @@ __all__ = [
     "draw_lines",
     "draw_sequences",
     "findings_page",
+    "read_reasons",
     "read_report",
     "render_page",
 ]
