@@ -30,7 +30,7 @@ const SHIFTED = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDo
 export const HELP = {
   Decide: [
     ["k", "keep the given label"],
-    ["1 to 9", "this class, as numbered; after 9 letters"],
+    ["1 to 9", "this class, by its number, or letter after 9"],
     ["/", "choose a class by its name"],
     ["u", "unsure"],
     ["x", "exclude: of no use, whatever its label"],
