@@ -17,7 +17,7 @@ def small(num_classes):
 
 
 def fixed(num_classes):
-    """Return a network that insists on 24 pixels a side, as a vision transformer does on its own."""
+    """Return a network that insists on 24 pixels a side, as vision transformers do."""
     from torch import nn
 
     class Fixed(nn.Sequential):
