@@ -179,13 +179,18 @@ def _device(name: str) -> Any:
     if name == "auto":
         return nullcontext()
     if name == "cpu":
-        return keras.device("cpu:0")
+        return keras.device(_first("cpu"))
     if name == "mps" or not _n_gpus():
         raise LossanError(
             f"--device {name}: Keras on {keras.backend.backend()} finds none here; use --device "
             "auto or cpu."
         )
-    return keras.device("gpu:0")
+    return keras.device(_first("gpu"))
+
+
+def _first(kind: str) -> str:
+    # on PyTorch "cpu:0" is not "cpu" to Keras: it copies its variables there, and fails
+    return kind if keras.backend.backend() == "torch" else f"{kind}:0"
 
 
 def _stated(device: str) -> dict[str, str]:

@@ -350,8 +350,11 @@ def test_all_of_it_on_the_torch_backend():
     pytest.importorskip("torch")
     here = Path(__file__).parent
     files = sorted(map(str, here.glob("test_keras_*.py")))
-    trains = "test_flipped_labels_are_found_in_the_log_it_writes[keras]"
-    files.append(f"{here / 'test_train.py'}::{trains}")
+    for trains in (
+        "flipped_labels_are_found_in_the_log_it_writes",
+        "losses_of_bfloat16_are_computed_in_float32",
+    ):
+        files.append(f"{here / 'test_train.py'}::test_{trains}[keras]")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", *files],
         cwd=here.parents[1],

@@ -261,7 +261,7 @@ def test_every_auxiliary_head_is_trained(digits, tmp_path):
 
     log = tmp_path / "run.parquet"
     heads = []
-    for epochs in ("1", "2"):
+    for epochs in ("2", "3"):
         more = ["--epochs", epochs, "--resume"]
         assert run(arguments("torch", digits, log, *more, model="factories:with_heads")) == 0
         state = torch.load(log.with_name("run.parquet.checkpoint.pt"), weights_only=True)["model"]

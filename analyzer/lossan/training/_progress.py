@@ -94,9 +94,7 @@ class Progress:
             return
         self._shown = monotonic()
         if self._bar is not None:
-            self._bar.update(
-                self._bar.task_ids[0], completed=done, description=title, refresh=True
-            )
+            self._bar.update(self._bar.task_ids[0], completed=done, description=title, refresh=True)
             return
         left = (self._shown - self._began) / done * (self._total - done)
         share = f"{done} of {self._total}"
