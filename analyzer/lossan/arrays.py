@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from lossan.build import plain_column, to_arrow
 from lossan.errors import Fault, RecorderError
@@ -31,8 +32,8 @@ def to_numpy(values: Any) -> Any:
     return np.asarray(list(values))
 
 
-def floats(name: str, values: Any) -> pa.Array:
-    """Return one number a sample as an Arrow array of float32.
+def floats(name: str, values: Any) -> NDArray[np.float32]:
+    """Return one number a sample, in memory of our own.
 
     Raises
     ------
@@ -40,8 +41,7 @@ def floats(name: str, values: Any) -> pa.Array:
         For another shape than (n,) or (n, 1), or what is no number.
     """
     try:
-        array = np.asarray(to_numpy(values))
-        numbers = array.astype(np.float32)
+        numbers = np.array(to_numpy(values), np.float32)
     except (TypeError, ValueError) as error:
         raise RecorderError(f"{name} must be numbers, one a sample ({error}).") from error
     if numbers.ndim == 2 and numbers.shape[1] == 1:
@@ -51,7 +51,24 @@ def floats(name: str, values: Any) -> pa.Array:
             f"{name} has the shape {numbers.shape}; needed: (n,), one value a sample. A reduced "
             "loss is of no use: ask for reduction='none'."
         )
-    return pa.array(numbers)
+    return numbers
+
+
+def ids_or_labels(name: str, values: Any) -> NDArray[np.int64] | pa.Array:
+    """Return integers as numpy's int64, in memory of our own, and anything else as `names` does.
+
+    Raises
+    ------
+    RecorderError
+        As `names`.
+    """
+    array = values if isinstance(values, list | tuple) else to_numpy(values)
+    if isinstance(array, np.ndarray) and array.dtype.kind == "i" and array.ndim == 1:
+        return array.astype(np.int64)
+    column = names(name, array)
+    if pa.types.is_integer(column.type) and not column.null_count and len(column):
+        return np.array(column.to_numpy())
+    return column
 
 
 def names(name: str, values: Any) -> pa.Array:

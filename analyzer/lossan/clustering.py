@@ -92,8 +92,8 @@ def fit_two_means(
     start = Held(_sample(points, found, rng))
     scaled = scale.points(start.values)
     tries = [settle.from_(start, _plus_plus(scaled, rng)) for _ in range(n_init)]
-    best = max(tries, key=lambda t: t.explained).centroids
-    return best if points.n <= _SUBSAMPLE else settle.from_(points, best.places).centroids
+    best = max(tries, key=lambda c: start.split(c).explained)
+    return best if points.n <= _SUBSAMPLE else settle.from_(points, best.places)
 
 
 def _sample(points: Points, found: Moments, rng: np.random.Generator) -> Array:
@@ -105,12 +105,6 @@ def _sample(points: Points, found: Moments, rng: np.random.Generator) -> Array:
     if (np.ptp(values, axis=1) > 0).any():
         return values
     return points.take(np.sort(points.extremes(int(np.argmax(found.varies)))))
-
-
-@dataclass(frozen=True)
-class _Settled:
-    centroids: Centroids
-    explained: float
 
 
 @dataclass(frozen=True)
@@ -129,17 +123,14 @@ class _Settling:
     max_iter: int
     tol: float
 
-    def from_(self, points: Points, places: Array) -> _Settled:
+    def from_(self, points: Points, places: Array) -> Centroids:
         for _ in range(self.max_iter):
             split = points.split(Centroids(self.scale, places))
             moved = float(((split.centroids - places) ** 2).sum())
             places = split.centroids
-            if moved == 0.0:  # the parts fit their centroids already
-                return _Settled(Centroids(self.scale, places), split.explained)
             if moved <= self.tol:
                 break
-        settled = Centroids(self.scale, places)
-        return _Settled(settled, points.split(settled).explained)
+        return Centroids(self.scale, places)
 
 
 def _plus_plus(points: Array, rng: np.random.Generator) -> Array:

@@ -21,6 +21,7 @@ Mask = NDArray[np.bool_]
 _T = TypeVar("_T")
 
 _BLOCK = 1 << 14
+_FEW = 4  # blocks that are done sooner than threads are started
 CHUNK = 64 * _BLOCK
 """Samples whose sums are put together before they meet those of others."""
 
@@ -255,7 +256,7 @@ def _nearer(points: Array, centroids: Array) -> Mask:
 
 def _summed(points: Array, second: Mask) -> Split:
     total = points.sum(axis=1)
-    inside = (points * second).sum(axis=1)
+    inside = points[:, second].sum(axis=1)
     n_second = int(np.count_nonzero(second))
     counts = np.array([len(second) - n_second, n_second])
     return Split(counts, np.stack([total - inside, inside]))
@@ -263,8 +264,8 @@ def _summed(points: Array, second: Mask) -> Split:
 
 def _map(work: Callable[[slice], _T], n: int) -> list[_T]:
     blocks = list(_blocks(n))
-    if len(blocks) == 1:
-        return [work(blocks[0])]
+    if len(blocks) <= _FEW:
+        return [work(block) for block in blocks]
     with ThreadPoolExecutor(min(len(blocks), os.cpu_count() or 1)) as pool:
         return list(pool.map(work, blocks))
 

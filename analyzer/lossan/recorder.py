@@ -12,11 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lossan.arrays import floats, names
+from lossan.arrays import floats, ids_or_labels, names
 from lossan.build import stable_order
 from lossan.errors import RecorderError, RecordingWarning
 from lossan.io import EpochFolder, recording_folder, remove_file, remove_unfinished
 from lossan.losslog import CHANNELS, FLOAT_CHANNELS, stamp
+from lossan.pending import Column, Pending
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,10 @@ class Recorder:
     Every ended epoch is an atomic file, flushed to disk, in the folder ``PATH.recording``, which
     is a loss log itself; `close` turns it into the one file asked for. A crash loses at most the
     epoch it happened in.
+
+    `record` keeps copies and comes back; a thread makes tables of them meanwhile. `end_epoch` comes
+    back when the epoch is on disk. Memory holds one epoch: repeated records are dropped as they
+    become many.
 
     Parameters
     ----------
@@ -118,7 +123,7 @@ class Recorder:
         self._known = self._folder.sample_ids()
         for lookup in self._static.values():
             self._learn(lookup.ids)
-        self._pending: list[dict[str, pa.Array]] = []
+        self._pending = Pending()
         self._told: set[str] = set()
         self._closed = False
 
@@ -148,14 +153,17 @@ class Recorder:
         """
         if self._closed:
             raise RecorderError("the Recorder is closed; make a new one with resume=True.")
-        batch = {"sample_id": self._ids(ids), "loss": floats("losses", losses)}
+        batch: dict[str, Column] = {
+            "sample_id": self._ids(ids),
+            "loss": floats("losses", losses),
+        }
         if labels is not None:
-            batch["label"] = names("labels", labels)
+            batch["label"] = ids_or_labels("labels", labels)
         for name, values in channels.items():
             if name not in CHANNELS:
                 raise RecorderError(f"no channel {name!r}; allowed: {', '.join(CHANNELS)}.")
             if values is not None:
-                kind = floats if name in FLOAT_CHANNELS else names
+                kind = floats if name in FLOAT_CHANNELS else ids_or_labels
                 batch[name] = kind(name, values)
         n = len(batch["sample_id"])
         for name, column in batch.items():
@@ -164,7 +172,7 @@ class Recorder:
                     f"{n} ids but {len(column)} values of {name}: each needs one value a sample."
                 )
         if n:
-            self._pending.append(batch)
+            self._pending.add(batch, n)
 
     def end_epoch(self) -> EpochReport:
         """Write what was recorded since the last call to disk, as one epoch.
@@ -180,20 +188,19 @@ class Recorder:
         OutputError
             When it cannot be written; what was recorded is kept for another try.
         """
-        if not self._pending:
+        if not self._pending.n:
             raise RecorderError(
                 f"nothing was recorded since epoch {self.n_epochs} ended; call record() first."
             )
-        table = pa.concat_tables([pa.table(b) for b in self._pending], promote_options="default")
-        table = table.combine_chunks()
-        table, n_repeated = _last_of_each(table)
+        table, n_repeated = self._pending.table()
         ids = table["sample_id"].combine_chunks()
         for field, lookup in self._static.items():
             table = _with_column(table, field, lookup.values_of(ids))
-        missed = self._known.filter(pc.invert(pc.is_in(self._known, value_set=ids)))
+        known = self._known
+        missed = known[:0] if ids.equals(known) else known.filter(_not_in(known, ids))
         report = EpochReport(self.n_epochs + 1, len(ids), len(missed), n_repeated)
         self._folder.write(report.epoch, table)
-        self._pending = []
+        self._pending.clear()
         self._learn(ids)
         self._tell(report, missed, table)
         return report
@@ -208,7 +215,7 @@ class Recorder:
         """
         if self._closed:
             return
-        if self._pending:
+        if self._pending.n:
             self._end_open_epoch()
         if self.n_epochs == 0:
             self._warn("nothing was recorded, so no log was written.")
@@ -217,6 +224,7 @@ class Recorder:
                 self._warn("only one epoch was recorded; finding wrong labels needs two or more.")
             self._folder.compact(self.path)
         self._folder.remove()
+        self._pending.close()
         self._closed = True
 
     def __enter__(self) -> Self:
@@ -232,6 +240,7 @@ class Recorder:
             self.close()
             return
         self._closed = True
+        self._pending.close()
         self._folder.release()
         if self.n_epochs == 0:
             self._folder.remove()
@@ -285,30 +294,37 @@ class Recorder:
                 "overwrite=True to replace it."
             )
 
-    def _ids(self, ids: Any) -> pa.Array:
-        column = names("ids", ids)
-        if column.null_count:
-            raise RecorderError(f"{column.null_count} ids are null; every sample needs one.")
-        if len(self._known) and len(column) and column.type != self._known.type:
+    def _ids(self, ids: Any) -> Column:
+        column = ids_or_labels("ids", ids)
+        if isinstance(column, np.ndarray):
+            kind = pa.int64()
+        else:
+            kind = column.type
+            if column.null_count:
+                raise RecorderError(f"{column.null_count} ids are null; every sample needs one.")
+        settled = len(self._known) or self._pending.n
+        if settled and len(column) and kind != self._known.type:
             raise RecorderError(
-                f"ids are {_kind(column.type)}, but before, or in the labels, they were "
+                f"ids are {_kind(kind)}, but before, or in the labels, they were "
                 f"{_kind(self._known.type)}. Use one kind."
             )
-        if not len(self._known) and len(column):
-            self._known = self._known.cast(column.type) if self._pending else column[:0]
+        if not settled and len(column):
+            self._known = pa.array([], kind)
         return column
 
     def _learn(self, ids: pa.Array) -> None:
+        """Keep the ids ever seen in ascending order, as those given are."""
         if not len(self._known):
-            self._known = pc.unique(ids)
-            return
-        fresh = ids.filter(pc.invert(pc.is_in(ids, value_set=self._known)))
-        if len(fresh):
-            self._known = pa.concat_arrays([self._known, pc.unique(fresh)])
+            self._known = ids
+        elif not ids.equals(self._known):
+            fresh = ids.filter(_not_in(ids, self._known))
+            if len(fresh):
+                known = pa.concat_arrays([self._known, fresh])
+                self._known = known.take(pa.array(stable_order(known)))
 
     def _end_open_epoch(self) -> None:
-        n = sum(len(batch["sample_id"]) for batch in self._pending)
-        distinct = len(pc.unique(pa.chunked_array([b["sample_id"] for b in self._pending])))
+        n = self._pending.n
+        distinct = len(self._pending.table()[0])
         if self.n_epochs == 0 and distinct < n:
             raise RecorderError(
                 f"end_epoch() was never called: {n} records of {distinct} samples cannot be told "
@@ -344,13 +360,17 @@ class Recorder:
 
 @final
 class _Lookup:
-    """A mapping from sample id to a value, as two Arrow arrays."""
+    """A mapping from sample id to a value, as two Arrow arrays in ascending order of the ids."""
 
     def __init__(self, field: str, mapping: Mapping[Any, Any]) -> None:
-        self.ids = names(f"the ids of {field}s", list(mapping.keys()))
-        self._values = names(f"{field}s", list(mapping.values()))
+        ids = names(f"the ids of {field}s", list(mapping.keys()))
+        values = names(f"{field}s", list(mapping.values()))
+        order = pa.array(stable_order(ids))
+        self.ids, self._values = ids.take(order), values.take(order)
 
     def values_of(self, ids: pa.Array) -> pa.Array:
+        if ids.equals(self.ids):  # as in most epochs
+            return self._values
         if not len(self.ids) or ids.type != self.ids.type:
             return pa.nulls(len(ids), self._values.type)
         return self._values.take(pc.index_in(ids, value_set=self.ids))
@@ -360,13 +380,8 @@ def _kind(kind: pa.DataType) -> str:
     return "integers" if pa.types.is_integer(kind) else "strings"
 
 
-def _last_of_each(table: pa.Table) -> tuple[pa.Table, int]:
-    """Sort by id and keep the last record of each sample."""
-    ids = table["sample_id"].combine_chunks()
-    rows = stable_order(ids)
-    ordered = ids.take(pa.array(rows))
-    last = np.append(pc.not_equal(ordered[:-1], ordered[1:]).to_numpy(zero_copy_only=False), True)
-    return table.take(pa.array(rows[last.astype(bool)])), int(len(rows) - last.sum())
+def _not_in(ids: pa.Array, others: pa.Array) -> pa.Array:
+    return pc.invert(pc.is_in(ids, value_set=others))
 
 
 def _with_column(table: pa.Table, field: str, values: pa.Array) -> pa.Table:

@@ -4,11 +4,13 @@
 """
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from _measure import table
 
@@ -20,35 +22,45 @@ NEEDED = (
 LIMITS = {"lossan analyze": 1.3, "lossan --version": 0.1}
 
 
-def seconds(*arguments: str) -> float:
-    """Time a Python process from start to exit."""
+def seconds(*arguments: str, compiled: str) -> float:
+    """Time a Python process from start to exit, its modules compiled as pip compiles them."""
+    environment = os.environ | {"PYTHONPYCACHEPREFIX": compiled}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     began = time.perf_counter()
-    subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True, env=environment)
     return time.perf_counter() - began
 
 
-def main() -> None:
-    """Print each ratio to the imports, pair by pair."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=7)
-    rounds = parser.parse_args().rounds
+def measure(rounds: int) -> dict[str, tuple[float, float, float | None]]:
+    """Return of each work the median seconds, the median ratio to the imports, and its limit."""
     works = {
         "imports alone": ("-c", f"import {NEEDED}"),
         "lossan analyze": ("-m", "lossan", "analyze", str(LOG)),
         "lossan --version": ("-m", "lossan", "--version"),
     }
     times: dict[str, list[float]] = {name: [] for name in works}
-    for number in range(rounds + 1):
-        for name, arguments in works.items():
-            taken = seconds(*arguments)
-            if number:  # the first round fills the file cache
-                times[name].append(taken)
+    with TemporaryDirectory() as compiled:
+        for number in range(rounds + 1):
+            for name, arguments in works.items():
+                taken = seconds(*arguments, compiled=compiled)
+                if number:  # the first round compiles, and fills the file cache
+                    times[name].append(taken)
     base = times["imports alone"]
-    rows = []
-    for name, own in times.items():
-        ratio = statistics.median(o / b for o, b in zip(own, base, strict=True))
-        limit = LIMITS.get(name)
-        rows.append([name, f"{statistics.median(own):.2f}", f"{ratio:.2f}", limit or ""])
+    ratios = {
+        name: statistics.median(o / b for o, b in zip(own, base, strict=True))
+        for name, own in times.items()
+    }
+    return {n: (statistics.median(own), ratios[n], LIMITS.get(n)) for n, own in times.items()}
+
+
+def main() -> None:
+    """Print each ratio to the imports, pair by pair."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=7)
+    rows = [
+        [name, f"{own:.2f}", f"{ratio:.2f}", limit or ""]
+        for name, (own, ratio, limit) in measure(parser.parse_args().rounds).items()
+    ]
     table("Start to exit", ["", "median seconds", "x imports", "limit"], rows)
 
 

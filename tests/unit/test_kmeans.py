@@ -154,7 +154,7 @@ sequences = hnp.arrays(
 
 
 @given(sequences, st.sampled_from(["standard", "none"]))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_any_log_is_scored_or_refused(loss, scale):
     log = build_log(np.vstack([loss, np.ones(loss.shape[1])]))
     try:

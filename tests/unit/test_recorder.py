@@ -2,16 +2,19 @@
 
 import subprocess
 import sys
+import threading
 from datetime import datetime
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lossan
-from lossan import LossanError, Recorder, RecordingWarning, read_log
+from lossan import LossanError, Recorder, RecordingWarning, pending, read_log
 
 
 def cells(log):
@@ -211,6 +214,81 @@ def test_everything_given_is_in_the_log(tmp_path):
         "model": "tiny",
         "learning_rate": 0.1,
     }
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.float32])
+def test_the_caller_may_use_its_arrays_again(kind, tmp_path):
+    ids, losses = np.zeros(4, np.int64), np.zeros(4, kind)
+    with Recorder(tmp_path / "run.parquet") as recorder:
+        for epoch in range(2):
+            for start in (0, 4):
+                ids[:], losses[:] = np.arange(start, start + 4), epoch + start
+                recorder.record(ids, losses, predicted=ids)
+            recorder.end_epoch()
+    log = read_log(tmp_path / "run.parquet")
+    assert log.loss.tolist() == [[0, 1]] * 4 + [[4, 5]] * 4
+    assert log.predicted.values.take(pa.array(log.predicted.codes[:, 1])).to_pylist() == [*range(8)]
+
+
+@pytest.mark.parametrize("text", [False, True])
+@pytest.mark.parametrize("spread", [1, 10**12])
+def test_many_repeated_records_are_dropped_as_they_come(text, spread, tmp_path, monkeypatch):
+    monkeypatch.setattr(pending, "_BLOCK", 8)
+    monkeypatch.setattr(pending, "_KEPT", 50)
+    rng = np.random.default_rng(0)
+    sample = rng.integers(0, 12, 5000) * spread
+    recorder, last = Recorder(tmp_path / "run.parquet"), {}
+    for start in range(0, len(sample), 7):
+        part = [f"s{i}" if text else int(i) for i in sample[start : start + 7]]
+        losses = rng.random(len(part)).astype(np.float32)
+        more = {"margin": losses} if start % 2 else {}
+        recorder.record(part, losses, **more)
+        last |= dict(zip(part, losses.tolist(), strict=True))
+    assert sum(map(len, recorder._pending._tables)) <= 4 * 12 + 50 + 8 * 10
+    with pytest.warns(RecordingWarning, match="4988 records repeat"):
+        report = recorder.end_epoch()
+    assert (report.n_samples, report.n_repeated) == (12, 4988)
+    with pytest.warns(RecordingWarning, match="only one epoch"):
+        recorder.close()
+    rows = pq.read_table(tmp_path / "run.parquet")
+    assert dict(zip(rows["sample_id"].to_pylist(), rows["loss"].to_pylist(), strict=True)) == last
+    assert rows["sample_id"].to_pylist() == sorted(last)
+
+
+def test_the_training_thread_makes_no_table(tmp_path, monkeypatch):
+    monkeypatch.setattr(pending, "_BLOCK", 10)
+    at_work = set()
+    plain = pending._joined
+
+    def told(batches):
+        at_work.add(threading.current_thread())
+        return plain(batches)
+
+    monkeypatch.setattr(pending, "_joined", told)
+    with Recorder(tmp_path / "run.parquet") as recorder:
+        for _ in range(2):
+            for start in range(0, 100, 4):
+                recorder.record(np.arange(start, start + 4), np.ones(4))
+            assert recorder.end_epoch().n_samples == 100
+        (thread,) = at_work
+        assert thread is not threading.main_thread()
+    assert not thread.is_alive()
+
+
+def test_kinds_of_ids_do_not_mix_within_an_epoch(tmp_path):
+    recorder = Recorder(tmp_path / "run.parquet")
+    recorder.record([1], [0.5])
+    with pytest.raises(LossanError, match="ids are strings, but before"):
+        recorder.record(["a"], [0.5])
+    assert recorder.end_epoch().n_samples == 1
+
+
+def test_kinds_of_labels_do_not_mix(tmp_path):
+    recorder = Recorder(tmp_path / "run.parquet")
+    recorder.record([1], [0.5], labels=[1])
+    recorder.record([2], [0.5], labels=["cat"])
+    with pytest.raises(LossanError, match="integers in one call of record"):
+        recorder.end_epoch()
 
 
 def test_labels_may_come_with_the_records(tmp_path):

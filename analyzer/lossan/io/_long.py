@@ -1,6 +1,8 @@
 """Long Parquet, a row per (sample, epoch), streamed into one array an epoch."""
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -21,14 +23,16 @@ from lossan.losslog import FLOAT_CHANNELS, STATIC_FIELDS, Coded
 # A NaN that no data holds (data NaN are made canonical): "no row gave this cell anything".
 _ABSENT = np.array([0x7FC0DEAD], np.uint32).view(np.float32)[0]
 _ABSENT_BITS = np.uint32(0x7FC0DEAD)
+_AHEAD = 4  # batches whose slots are found before their cells are written
 
 
 def read_long(parts: Rows, options: ReadOptions, progress: Progress | None) -> Draft:
     """Gather a long log in one pass."""
-    reader = _LongReader(parts)
-    for part, batch in parts.batches(wanted(parts.columns), progress):
-        reader.add(part, batch)
-    return reader.draft(options)
+    with ThreadPoolExecutor(1) as writer:
+        reader = _LongReader(parts, writer)
+        for part, batch in parts.batches(wanted(parts.columns), progress):
+            reader.add(part, batch)
+        return reader.draft(options)
 
 
 @dataclass(frozen=True)
@@ -83,9 +87,11 @@ class _Slabs:
         """Return the cells of slots, shape (n_epochs, n_slots), holding them only once."""
         planned = all(s.base is self._matrix for s in self.by_epoch.values())
         if planned and len(epochs) == len(self._plan.epochs):
-            for row in self._matrix:
-                row[: len(slots)] = row[slots]
-            return self._matrix[:, : len(slots)]
+            n = len(slots)
+            if not np.array_equal(slots, np.arange(n)):
+                for row in self._matrix:
+                    row[:n] = row[slots]
+            return self._matrix[:, :n]
         matrix: NDArray[Any] = np.empty((len(epochs), len(slots)), self._dtype)
         for row, epoch in zip(matrix, epochs, strict=True):
             slab = self.by_epoch.pop(epoch)
@@ -97,10 +103,11 @@ class _Slabs:
 
 @final
 class _LongReader:
-    """Takes in batches in any order of rows."""
+    """Takes in batches in any order of rows; a thread writes the cells while ids are looked up."""
 
-    def __init__(self, parts: Rows) -> None:
-        self._parts = parts
+    def __init__(self, parts: Rows, writer: ThreadPoolExecutor) -> None:
+        self._parts, self._writer = parts, writer
+        self._writing: deque[Future[None]] = deque()
         self._faults: list[Fault] = []
         self._range, plan = _expect(parts)
         self._index: SlotIndex | None = self._range
@@ -121,16 +128,34 @@ class _LongReader:
             slots = self._slots(ids)
             self._rows += len(slots)
             need = self._index.capacity if self._index is not None else 0
-            taken = rows if rows is None else pa.array(rows)
-            for epoch, at in _by_epoch(epochs):
-                self._put(part, batch, epoch, slots if at is None else slots[at], taken, at, need)
-                self._guard()
-            for field, column in self._static.items():
-                values = _column(batch, self._parts.columns.single[field], taken)
-                plain = plain_column(field, values, self._faults)
-                if plain is None:
-                    raise LogError(part.name, self._faults)
-                column.add(slots, plain, need)
+            # by one thread, so in order: of repeated rows the last counts
+            work = self._writer.submit(self._scatter, part, batch, epochs, slots, rows, need)
+            self._writing.append(work)
+            self._wait(_AHEAD)
+
+    def _wait(self, left: int) -> None:
+        while len(self._writing) > left:
+            self._writing.popleft().result()
+
+    def _scatter(
+        self,
+        part: Part,
+        batch: pa.RecordBatch,
+        epochs: NDArray[np.integer[Any]],
+        slots: NDArray[np.int64],
+        rows: NDArray[np.intp] | None,
+        need: int,
+    ) -> None:
+        taken = rows if rows is None else pa.array(rows)
+        for epoch, at in _by_epoch(epochs):
+            self._put(part, batch, epoch, slots if at is None else slots[at], taken, at, need)
+            self._guard()
+        for field, column in self._static.items():
+            values = _column(batch, self._parts.columns.single[field], taken)
+            plain = plain_column(field, values, self._faults)
+            if plain is None:
+                raise LogError(part.name, self._faults)
+            column.add(slots, plain, need)
 
     def _put(
         self,
@@ -164,12 +189,12 @@ class _LongReader:
 
     def _groups(
         self, part: Part, batch: pa.RecordBatch
-    ) -> Iterator[tuple[pa.Array, NDArray[np.int64], NDArray[np.intp] | None]]:
+    ) -> Iterator[tuple[pa.Array, NDArray[np.integer[Any]], NDArray[np.intp] | None]]:
         """Yield the ids and epochs of the usable rows, and which rows they are if not all."""
         names = self._parts.columns.single
         ids = plain_column("sample_id", batch.column(names["sample_id"]), self._faults)
         epochs = (
-            plain_column("epoch", batch.column(names["epoch"]), self._faults)
+            _whole_numbers(batch.column(names["epoch"]), self._faults)
             if "epoch" in names
             else pa.array(np.full(batch.num_rows, part.epoch, np.int64))
         )
@@ -206,6 +231,7 @@ class _LongReader:
 
     def draft(self, options: ReadOptions) -> Draft:
         """Put samples and epochs in order and tell what was wrong with the rows."""
+        self._wait(0)
         slabs = self._loss.by_epoch
         epochs = sorted(slabs)
         need = self._index.capacity if self._index is not None else 0
@@ -213,7 +239,7 @@ class _LongReader:
         cells = 0
         for slab in slabs.values():
             given = slab[:need].view(np.uint32) != _ABSENT_BITS
-            cells += int(given.sum())
+            cells += int(np.count_nonzero(given))
             used[: len(given)] |= given
         complete = cells == used.sum() * len(epochs)
         self._tell_nulls()
@@ -279,12 +305,21 @@ def _column(batch: pa.RecordBatch, name: str, taken: pa.Array | None) -> pa.Arra
     return column if taken is None else column.take(taken)
 
 
-def _by_epoch(epochs: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.intp] | None]]:
+def _whole_numbers(column: pa.Array, faults: list[Fault]) -> pa.Array | None:
+    """Bring epochs to signed integers; those that are stay as they are, there are many."""
+    signed = pa.types.is_signed_integer(column.type)
+    return column if signed else plain_column("epoch", column, faults)
+
+
+def _by_epoch(
+    epochs: NDArray[np.integer[Any]],
+) -> Iterator[tuple[int, NDArray[np.intp] | None]]:
     """Yield each epoch with its rows, None for all of them; rows keep their order."""
     low, high = int(epochs.min()), int(epochs.max())
     if low == high:
         yield low, None
         return
+    epochs = epochs.astype(np.int64, copy=False)
     # numpy sorts 16-bit integers by radix, several times as fast as wider ones
     narrow = (epochs - low).astype(np.uint16) if high - low < 1 << 16 else epochs
     order = np.argsort(narrow, kind="stable")

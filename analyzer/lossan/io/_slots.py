@@ -62,6 +62,8 @@ class RangeSlots(SlotIndex):
         if len(ids) == 0:
             return True
         values = ids.to_numpy()
+        if self._low == 0:  # one pass: a negative number is a huge one without its sign
+            return bool(values.view(np.uint64).max() < self._size)
         return bool(values.min() >= self._low and values.max() < self._low + self._size)
 
     def lookup(self, ids: pa.Array) -> Slots:
@@ -72,7 +74,7 @@ class RangeSlots(SlotIndex):
         return pa.array(slots if self._low == 0 else slots + self._low)
 
     def ascending(self, used: NDArray[np.bool_]) -> tuple[pa.Array, Slots]:
-        slots = np.flatnonzero(used)
+        slots = np.arange(len(used)) if used.all() else np.flatnonzero(used)
         return self.ids_of(slots), slots
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 
 import lossan
 from lossan.clustering import fit_two_means
@@ -18,16 +19,21 @@ from lossan.features import compute_features
 from lossan.points import Held
 
 
-def stages(log: Path) -> list[tuple[str, float, float]]:
-    """Return each stage with its seconds and the bytes it must move at the least."""
+def stages(log: Path) -> list[tuple[str, float, float, float]]:
+    """Return each stage: its seconds, those of all cores, the bytes it must move at the least."""
     found = []
 
     def timed(name: str, moved: Callable[[], float], work: Callable[[], object]) -> object:
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.process_time()
         result = work()
-        found.append((name, time.perf_counter() - began, moved()))
+        found.append((name, time.perf_counter() - began, time.process_time() - busy, moved()))
         return result
 
+    file = pq.ParquetFile(log)
+    groups = range(file.num_row_groups)
+    timed(
+        "decode alone", lambda: log.stat().st_size, lambda: [file.read_row_group(g) for g in groups]
+    )
     read = timed("read", lambda: log.stat().st_size, lambda: lossan.read_log(log))
     loss = read.loss
     features = timed(

@@ -1,23 +1,34 @@
 """Every figure of scale beside its target, its limit and its peers, from one run.
 
 ``python tests/benchmarks/scale/run.py [--samples 1e7] [--large] [--only NAME ...] [--plot FILE]``
+
+Each figure is of works run in turn, `--rounds` times: medians, and the median of the ratios of
+neighbours, which a busy machine changes least. Seconds "of cores" are those of all cores together.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from logs import long_log, npz_log, wide_log
-from works import DECODE, LOAD_NPZ, PANDAS, Cost, analyze, python
+import startup
+from growth import draw
+from growth import growth as grow
+from logs import auto_log, long_log, npz_log, wide_log
+from works import DECODE, LOAD_NPZ, PANDAS, Cost, analyze, in_turn, middle, python, times
 
-Row = tuple[str, str, str, str]
+HERE = Path(__file__).parent
+Row = tuple[str, ...]
 Section = Callable[[Path, argparse.Namespace], Iterator[Row]]
+DECODING = "pyarrow decoding"
 
 
 def long(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
@@ -25,120 +36,176 @@ def long(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
     n = int(options.samples)
     log = long_log(folder / "long.parquet", n, 8)
     name = f"long, {n:,} x 8, {log.stat().st_size / 1e6:.0f} MB"
-    limit, ours = python(DECODE, log), analyze(log)
-    yield row(name, ours, "3 x the decoding, 1.5 GB", limit, "pyarrow decoding")
+    yield from held(name, log, 3, 1.5, options)
     written = analyze(log, "-o", str(folder / "findings"))
-    yield row(f"{name}, -o", written, "2.5 GB", limit, "pyarrow decoding")
+    yield f"{name}, -o", str(written), *verdict("2.5 GB", written.peak / 2.5e9), ""
     if not options.quick:
-        peer = python(PANDAS, log)
-        yield row(name, ours, "1/8 of the peer", peer, "pandas pivot, scikit-learn")
+        ours, peer = in_turn([partial(analyze, log), partial(python, PANDAS, log)], 1)
+        faster = 1 / times(ours, peer)
+        beside = f"pandas pivot, scikit-learn: {middle(peer)}"
+        yield name, f"{faster:.1f} x as fast", *verdict("8 x", 8 / faster), beside
 
 
 def other_forms(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
-    """Wide Parquet and NPZ beside their decoding."""
+    """Wide Parquet and NPZ beside their decoding, string ids, and as many epochs as ImageNet's."""
     n = int(options.samples)
-    wide = wide_log(folder / "wide.parquet", n, 8)
-    yield row(f"wide, {n:,} x 8", analyze(wide), "3 x", python(DECODE, wide), "pyarrow decoding")
+    yield from held(f"wide, {n:,} x 8", wide_log(folder / "wide.parquet", n, 8), 3, None, options)
     npz = npz_log(folder / "log.npz", n, 8)
-    yield row(f"NPZ, {n:,} x 8", analyze(npz), "3 x", python(LOAD_NPZ, npz), "numpy.load")
-
-
-def strings(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
-    """String ids of 26 characters."""
-    n = int(options.samples / 5)
-    log = long_log(folder / "strings.parquet", n, 8, strings=True)
-    limit = python(DECODE, log)
-    yield row(f"string ids, {n:,} x 8", analyze(log), "8 x", limit, "pyarrow decoding")
-
-
-def imagenet(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
-    """As many images as ImageNet has, and as many epochs as it is trained for."""
-    n = int(options.samples * 0.128)
-    log = long_log(folder / "imagenet.parquet", n, 90)
-    limit = python(DECODE, log)
-    yield row(f"long, {n:,} x 90", analyze(log), "3 x", limit, "pyarrow decoding")
+    yield from held(f"NPZ, {n:,} x 8", npz, 3, None, options, LOAD_NPZ, "numpy.load")
+    npz.unlink()
+    few = n // 5
+    strings = long_log(folder / "strings.parquet", few, 8, strings=True)
+    yield from held(f"ids of 26 characters, {few:,} x 8", strings, 8, None, options)
+    images = int(n * 0.128)
+    log = long_log(folder / "imagenet.parquet", images, 90)
+    yield from held(f"long, {images:,} x 90", log, 3, 1.5, options)
 
 
 def beyond_memory(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
     """Ten times as many samples, by the engine that spills, and a subset that fits both."""
+    n = int(options.samples / 10)
+    log = long_log(folder / "subset.parquet", n, 8)
+    kinds = {"local": (), "disk": ("--engine", "disk", "--spill", str(folder))}
+    costs = {k: analyze(log, *o, "-o", str(folder / k)) for k, o in kinds.items()}
+    local, disk = ((folder / kind / "findings.parquet").read_bytes() for kind in kinds)
+    same = "the same findings, to the byte" if local == disk else "other findings"
+    beside = f"in memory: {costs['local']}"
+    yield f"--engine disk, {n:,} x 8", same, *verdict("the same", 1 + (local != disk)), beside
     n = int(options.samples * (10 if options.large else 1))
     log = long_log(folder / "large.parquet", n, 8)
-    spill = folder / "spill"
-    spill.mkdir()
-    limit = python(DECODE, log)
-    ours = analyze(log, "--engine", "disk", "--spill", str(spill))
-    yield row(f"--engine disk, {n:,} x 8", ours, "4 GB", limit, "pyarrow decoding")
-    if not options.large:
-        yield row(f"--engine local, {n:,} x 8", analyze(log), "", ours, "--engine disk")
+    limit, ours = python(DECODE, log), analyze(log, *kinds["disk"])
+    beside = f"{ours.seconds / limit.seconds:.1f} x {DECODING}: {limit}"
+    yield f"--engine disk, {n:,} x 8", str(ours), *verdict("4 GB", ours.peak / 4e9), beside
+
+
+def small(_: Path, options: argparse.Namespace) -> Iterator[Row]:
+    """A small log from start to exit beside the import of the libraries that it needs."""
+    done = startup.measure(options.rounds + 4)
+    for name, (seconds, ratio, limit) in done.items():
+        if limit is not None:
+            figure = f"{seconds:.2f} s, {ratio:.2f} x"
+            yield f"{name}, small log", figure, *verdict(f"{limit} x", ratio / limit), "the imports"
+
+
+def writing(_: Path, options: argparse.Namespace) -> Iterator[Row]:
+    """Records a second, both threads on one core."""
+    for kind, batch, rates, peak, ending in child("../recorder.py", "--one-core", "--json"):
+        target = verdict("2 million/s", 2 / rates["whole"]) if kind == "integer" else ("", "")
+        yield (
+            f"Recorder, {kind} ids, batches of {batch}",
+            f"{rates['whole']:.2f} million/s, {rates['call']:.2f} of record() alone",
+            *target,
+            f"lists joined once: {rates['limit']:.2f}; {peak / 1e6:.0f} MB; end_epoch blocks "
+            f"{ending:.2f} s",
+        )
+
+
+def many_machines(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
+    """Worker processes and a store, one worker killed; and 10^10 rows on paper."""
+    n = int(options.samples / 10)
+    found = child("many_.py", long_log(folder / "many.parquet", n, 8))
+    same = "the same findings as in memory" if found["equal"] else "other findings than in memory"
+    name = f"--engine dask, {n:,} x 8, s3, {found['killed']} worker killed"
+    yield name, f"{found['seconds']:.1f} s, {same}", *verdict("the same", 2 - found["equal"]), ""
+    memory = f"{found['peak'] / 1e9:.2f} GB a worker"
+    yield name, memory, *verdict("2 GB", found["peak"] / 2e9), "the Dask worker itself: 0.2 GB"
+    size = found["sized"]
+    yield (
+        "10^10 rows, on paper",
+        f"{size['core_hours']:.1f} core hours",
+        "",
+        "",
+        f"{size['buckets']:,.0f} buckets, {size['spilled'] / 1e9:,.0f} GB spilled, "
+        f"{size['reads'] / 1e6:.1f} million ranges read",
+    )
+
+
+def auto(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
+    """The detector to recommend, on ten classes with all channels."""
+    n = int(options.samples / 10)
+    log = auto_log(folder / "auto.parquet", n, 8)
+    size = n * 8 * (4 + 3 * 4 + 4)  # loss, three float channels, the predicted class
+    ours = analyze(log, "-d", "auto")
+    yield f"-d auto, {n:,} x 8, 10 classes", str(ours), *verdict("20 s", ours.seconds / 20), ""
+    of = f"of the log's {size / 1e6:.0f} MB"
+    yield "the same", f"{ours.peak / size:.1f} x", *verdict("4 x", ours.peak / size / 4), of
 
 
 def profile(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
     """Where the time goes, beside the bandwidth of the memory."""
-    log = long_log(folder / "profile.parquet", int(options.samples), 8)
-    program = str(Path(__file__).with_name("profile_.py"))
-    done = subprocess.run(
-        [sys.executable, program, str(log)], capture_output=True, check=True, text=True
-    )
-    found = json.loads(done.stdout)
+    found = child("profile_.py", long_log(folder / "profile.parquet", int(options.samples), 8))
     bandwidth = found["bandwidth"]
-    for name, seconds, moved in found["stages"]:
+    for name, seconds, busy, moved in found["stages"]:
         floor = moved / bandwidth
-        yield (
-            f"stage {name}",
-            f"{seconds:.2f} s",
-            "",
-            f"{floor:.2f} s to move {moved / 1e6:,.0f} MB at {bandwidth / 1e9:.1f} GB/s",
-        )
+        beside = f"{floor:.2f} s to move {moved / 1e6:,.0f} MB at {bandwidth / 1e9:.1f} GB/s"
+        yield f"stage {name}", f"{seconds:.2f} s ({busy:.2f} of cores)", "", "", beside
 
 
 def growth(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
     """Time and memory as samples and epochs grow."""
-    costs: dict[tuple[int, int], Cost] = {}
-    most = 80_000_000 * options.samples / 1e7
-    for n in (10_000, 100_000, 1_000_000, 10_000_000):
-        for n_epochs in (4, 8, 32, 128):
-            if n * n_epochs > most * 1.7:
-                continue
-            log = long_log(folder / "growth.parquet", n, n_epochs)
-            costs[n, n_epochs] = analyze(log)
-            each = costs[n, n_epochs]
-            yield f"{n:,} x {n_epochs}", str(each), "", f"{per_cell(costs, n, n_epochs)}"
+    so_far: dict[tuple[int, int], Cost] = {}
+    for (name, figure, target, beside), costs in grow(folder, options.samples * _most(options)):
+        so_far = costs
+        yield name, figure, target, "", beside
     if options.plot:
-        draw(costs, options.plot)
+        draw(so_far, options.plot)
 
 
-def per_cell(costs: dict[tuple[int, int], Cost], n: int, n_epochs: int) -> str:
-    """Return nanoseconds a loss above what the smallest log costs: start, imports, exit."""
-    start = min(cost.seconds for cost in costs.values())
-    above = costs[n, n_epochs].seconds - start
-    return f"{above / (n * n_epochs) * 1e9:.0f} ns a loss" if above > 0.2 else "start and exit"
+def _most(options: argparse.Namespace) -> float:
+    """Return how many losses for each sample asked for the largest log may have."""
+    return 80 if options.large else 13
 
 
-def draw(costs: dict[tuple[int, int], Cost], target: str) -> None:
-    """Draw seconds and memory against the number of losses."""
-    from matplotlib.figure import Figure
+def held(
+    name: str,
+    log: Path,
+    most: float,
+    memory: float | None,
+    options: argparse.Namespace,
+    limit: str = DECODE,
+    what: str = DECODING,
+) -> Iterator[Row]:
+    """Return how many times as long as its limit an analysis takes, and its memory."""
+    ours, bare = in_turn([partial(analyze, log), partial(python, limit, log)], options.rounds)
+    ratio, cost = times(ours, bare), middle(ours)
+    beside = f"{what}: {middle(bare)}; of cores {cost.busy / middle(bare).busy:.1f} x"
+    yield name, f"{ratio:.2f} x: {cost}", *verdict(f"{most} x", ratio / most), beside
+    if memory is not None:
+        yield (
+            name,
+            f"{cost.peak / 1e9:.2f} GB",
+            *verdict(f"{memory} GB", cost.peak / memory / 1e9),
+            "",
+        )
 
-    figure = Figure((9, 4), layout="constrained")
-    for axes, field, name in zip(
-        figure.subplots(1, 2), ("seconds", "peak"), ("s", "bytes"), strict=True
-    ):
-        for n_epochs in sorted({e for _, e in costs}):
-            places = sorted(n for n, e in costs if e == n_epochs)
-            values = [getattr(costs[n, n_epochs], field) for n in places]
-            axes.loglog([n * n_epochs for n in places], values, "o-", label=f"{n_epochs} epochs")
-        axes.set(xlabel="losses", ylabel=name)
-        axes.legend()
-    figure.savefig(target)
+
+def verdict(target: str, share: float) -> tuple[str, str]:
+    """Return the target, and whether it was met."""
+    return target, "met" if share <= 1 else "MISSED"
 
 
-def row(name: str, cost: Cost, target: str, limit: Cost, what: str) -> Row:
-    """Return a line of the table: the figure, its target, and the limit it is held against."""
-    times = cost.seconds / limit.seconds
-    return name, str(cost), target, f"{times:.2f} x {what}: {limit}"
+def child(program: str, *arguments: object) -> Any:
+    """Run a program of this folder in a process of its own; return the JSON it prints."""
+    command = [sys.executable, str(HERE / program), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, check=False, text=True)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 SECTIONS: dict[str, Section] = {
-    f.__name__: f for f in (long, other_forms, strings, imagenet, beyond_memory, profile, growth)
+    f.__name__: f
+    for f in (
+        long,
+        other_forms,
+        beyond_memory,
+        small,
+        writing,
+        many_machines,
+        auto,
+        profile,
+        growth,
+    )
 }
 
 
@@ -146,13 +213,16 @@ def main() -> None:
     """Print the table, a line as soon as it is measured."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=float, default=1e7)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--large", action="store_true", help="100 million samples beyond memory")
     parser.add_argument("--quick", action="store_true", help="without pandas and scikit-learn")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
     parser.add_argument("--plot", help="where to draw how the cost grows")
     parser.add_argument("--folder", help="where the logs are made")
     options = parser.parse_args()
-    print("| figure | measured | target | beside |\n|---|---|---|---|", flush=True)
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    print(f"{os.cpu_count()} cores; load {load} (above the cores, others are at work)\n")
+    print("| figure | measured | target | | beside |\n|---|---|---|---|---|", flush=True)
     for name in options.only:
         with TemporaryDirectory(dir=options.folder) as folder:
             for cells in SECTIONS[name](Path(folder), options):

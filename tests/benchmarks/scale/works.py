@@ -1,9 +1,11 @@
 """Commands run to their end: seconds from start to exit, and the peak of their memory."""
 
 import os
+import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -28,7 +30,7 @@ class Cost:
     peak: float
 
     def __str__(self) -> str:
-        return f"{self.seconds:.1f} s, {self.peak / 1e9:.2f} GB"
+        return f"{self.seconds:.1f} s ({self.busy:.1f} of cores), {self.peak / 1e9:.2f} GB"
 
 
 def run(*command: str) -> Cost:
@@ -42,6 +44,24 @@ def run(*command: str) -> Cost:
             output.seek(0)
             raise SystemExit(f"{' '.join(command)} failed:\n{output.read().decode()[-2000:]}")
     return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+
+
+def in_turn(works: Sequence[Callable[[], Cost]], rounds: int) -> list[list[Cost]]:
+    """Run several works one after another, some rounds, so that a busy machine is so for all."""
+    return [
+        list(costs) for costs in zip(*([w() for w in works] for _ in range(rounds)), strict=True)
+    ]
+
+
+def middle(costs: Sequence[Cost]) -> Cost:
+    """Return the medians."""
+    fields = ("seconds", "busy", "peak")
+    return Cost(*(statistics.median(getattr(c, f) for c in costs) for f in fields))
+
+
+def times(ours: Sequence[Cost], others: Sequence[Cost]) -> float:
+    """Return the median of the ratios of neighbouring runs."""
+    return statistics.median(o.seconds / p.seconds for o, p in zip(ours, others, strict=True))
 
 
 def analyze(log: Path, *options: str) -> Cost:
