@@ -243,7 +243,7 @@ def _read_history(path: Path) -> None:
     path.rename(log.with_name("run.history.json"))
     put(path.parent, json.dumps(_history()).encode(), "other.history.json")
     other = path.parent / "other"
-    compare_runs({"a": read_history(log), "b": read_history(other)})
+    compare_runs({"a": [read_history(log)], "b": [read_history(other)]})
 
 
 def _go_on(path: Path) -> None:

@@ -129,6 +129,16 @@ def test_findings_with_a_column_twice(reader, name, refused):
     )
 
 
+def test_findings_with_a_column_whose_name_is_no_text(refused):
+    assert "not valid UTF-8" in refused("findings, CSV", b"sample_id,flagged,\xff\xfe\n1,1,1\n")
+
+
+def test_a_recording_whose_epochs_hold_other_types(refused):
+    times = pa.array(np.arange(36), pa.timestamp("us"))
+    told = refused("recording that goes on", parquet(long(loss=times)))
+    assert "timestamp" in told
+
+
 def test_decisions_that_nest_too_deep(refused):
     line = b'{"id": ' + b"[" * 100_000 + b"]" * 100_000 + b"}\n"
     assert "line 1" in refused("decisions.jsonl", line)

@@ -126,11 +126,15 @@ class EpochFolder:
             return
         files = self._files()
         schemas = [_schema(file) for file in files]
-        schema = pa.unify_schemas(schemas, promote_options="permissive")
+        with arrow_errors(str(self.path)):
+            schema = pa.unify_schemas(schemas, promote_options="permissive")
         schema = schema.with_metadata(self._stored())
         with atomic_file(target) as file, create_parquet(file, schema) as writer:
             for epoch in files:
-                writer.write_table(_conform(_read(epoch), schema))
+                table = _read(epoch)
+                with arrow_errors(str(epoch)):
+                    table = _conform(table, schema)
+                writer.write_table(table)
 
     def release(self) -> None:
         """Let another process have the folder; what is recorded stays."""

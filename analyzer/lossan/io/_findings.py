@@ -146,7 +146,9 @@ def _read(file: Path) -> Any:
         parts = sorted(file.glob("part-*.parquet"))
         if not parts:
             raise FileNotFoundError(file)
-        return pa.concat_tables([_read(part) for part in parts])
+        tables = [_read(part) for part in parts]
+        with arrow_errors(str(file)):
+            return pa.concat_tables(tables)
     table = _read_file(file)
     twice = [name for name, count in Counter(table.column_names).items() if count > 1]
     if twice:
@@ -161,7 +163,7 @@ def _read_file(file: Path) -> Any:
         if parquet:
             return read_table(file)
         table = pa.csv.read_csv(file, convert_options=_AS_WRITTEN)
-    names = table.column_names
+        names = table.column_names
     for field in (f for f in _NAMES if names.count(f) == 1):
         values = integers_where_all_are(_as_it_was(table[field].combine_chunks()))
         table = table.set_column(table.column_names.index(field), field, values)
