@@ -50,6 +50,10 @@ def build_model(name: str, n_classes: int, weights: str, image_size: int) -> tup
                 f"--weights imagenet is for keras.applications' networks; {name} needs a file."
             )
         model = call_factory(name, n_classes, keras.Model)
+        try:
+            model(keras.KerasTensor((None, image_size, image_size, 3)))
+        except ValueError as error:
+            raise _wrong_size(name, image_size, error) from error
         if weights != "none":
             _load(model, model, Path(weights))
         return model, lambda images: images.astype("float32") / 127.5 - 1
@@ -86,11 +90,7 @@ def _body(builder: Any, name: str, weights: str, image_size: int) -> Any:
             pooling="avg",
         )
     except ValueError as error:
-        first = str(error).splitlines()[0]
-        raise LossanError(
-            f"{name} cannot take images of {image_size} x {image_size} pixels ({first}). Choose "
-            "another --image-size."
-        ) from error
+        raise _wrong_size(name, image_size, error) from error
     except Exception as error:  # Keras raises a plain one when a download fails
         if "fetch" not in str(error):
             raise
@@ -102,6 +102,14 @@ def _body(builder: Any, name: str, weights: str, image_size: int) -> Any:
             f"{address} on another machine and put it at {place}, name a file by --weights FILE, "
             "or train from scratch by --weights none."
         ) from error
+
+
+def _wrong_size(name: str, image_size: int, error: Exception) -> LossanError:
+    first = str(error).strip().splitlines()[0]
+    return LossanError(
+        f"{name} cannot take images of {image_size} x {image_size} pixels ({first}). Choose "
+        "another --image-size."
+    )
 
 
 def _cache() -> Path:

@@ -40,9 +40,7 @@ def train(plan: TrainPlan) -> None:
         keras.utils.set_random_seed(options.seed)
         training = _Training(plan)
         done = training.restore() if options.resume else 0
-        how = plan.recorder_options(keep_epochs=done)
-        stated = {"framework": f"keras {keras.__version__} on {keras.backend.backend()}"}
-        how["metadata"] = {**how["metadata"], **stated}
+        how = plan.recorder_options(keep_epochs=done, **_stated(options.device))
         with Recorder(options.output, **how) as recorder:
             history = History(options.output, keep=done)
             remove_unfinished(_checkpoint(options.output))
@@ -96,20 +94,20 @@ class _Training:
     def run_epoch(self, epoch: int, recorder: Recorder) -> dict[str, Any]:
         """Train for an epoch, record it and return its figures."""
         options, samples = self._plan.options, self._plan.train
-        progress = Progress(epoch, options.epochs, len(samples))
         order = epoch_order(len(samples), seed=options.seed, epoch=epoch)
-        for rows, images, labels in image_batches(samples, order, options, epoch):
-            self._model.train_on_batch(self._prepare(images), labels)
-            logits = ops.convert_to_numpy(self._model.last)[: len(rows)]
-            channels = measure(logits, labels)
-            right = int((channels["predicted"] == labels).sum())
-            progress.update(len(rows), float(channels["losses"].sum()), right)
-            if options.record == "train":
-                _record(recorder, samples, rows, channels)
-        if options.record == "eval":
-            for rows, channels in self._evaluate(samples):
-                _record(recorder, samples, rows, channels)
-        return progress.end(self._test())
+        with Progress(epoch, options.epochs, len(samples)) as progress:
+            for rows, images, labels in image_batches(samples, order, options, epoch):
+                self._model.train_on_batch(self._prepare(images), labels)
+                logits = ops.convert_to_numpy(self._model.last)[: len(rows)]
+                channels = measure(logits, labels)
+                right = int((channels["predicted"] == labels).sum())
+                progress.update(len(rows), float(channels["losses"].sum()), right)
+                if options.record == "train":
+                    _record(recorder, samples, rows, channels)
+            if options.record == "eval":
+                for rows, channels in self._evaluate(samples, "recording", progress):
+                    _record(recorder, samples, rows, channels)
+            return progress.end(self._test(progress))
 
     def save(self, epochs: int) -> None:
         """Write a checkpoint that a crash leaves whole, old or new; plain arrays, no objects."""
@@ -139,18 +137,18 @@ class _Training:
         """Return every variable that the next epoch depends on, those of chance included."""
         return [*self._model.variables, *self._model.optimizer.variables]
 
-    def _evaluate(self, samples: SampleSet) -> Any:
+    def _evaluate(self, samples: SampleSet, what: str, progress: Progress) -> Any:
         batches = image_batches(samples, range(len(samples)), self._plan.options, None)
-        for rows, images, labels in batches:
+        for rows, images, labels in progress.over(batches, what, len(samples)):
             logits = self._model.predict_on_batch(self._prepare(images))
             yield rows, measure(logits, labels)
 
-    def _test(self) -> dict[str, Any] | None:
+    def _test(self, progress: Progress) -> dict[str, Any] | None:
         samples = self._plan.test
         if samples is None:
             return None
         loss, right = 0.0, []
-        for rows, channels in self._evaluate(samples):
+        for rows, channels in self._evaluate(samples, "test set", progress):
             loss += float(channels["losses"].sum())
             right.append(channels["predicted"] == samples.labels[rows])
         return evaluation_figures(loss, np.concatenate(right))
@@ -181,13 +179,34 @@ def _device(name: str) -> Any:
     if name == "auto":
         return nullcontext()
     if name == "cpu":
-        return keras.device("cpu:0")
+        return keras.device(_first("cpu"))
     if name == "mps" or not _n_gpus():
-        raise LossanError(f"--device {name}: Keras finds none here; use --device auto or cpu.")
-    return keras.device("gpu:0")
+        raise LossanError(
+            f"--device {name}: Keras on {keras.backend.backend()} finds none here; use --device "
+            "auto or cpu."
+        )
+    return keras.device(_first("gpu"))
+
+
+def _first(kind: str) -> str:
+    # on PyTorch "cpu:0" is not "cpu" to Keras: it copies its variables there, and fails
+    return kind if keras.backend.backend() == "torch" else f"{kind}:0"
+
+
+def _stated(device: str) -> dict[str, str]:
+    """Return on what it runs, for the log."""
+    return {
+        "framework": f"keras {keras.__version__} on {keras.backend.backend()}",
+        "device": "gpu" if device != "cpu" and _n_gpus() else "cpu",
+        "precision": keras.config.dtype_policy().compute_dtype,
+    }
 
 
 def _n_gpus() -> int:
+    if keras.backend.backend() == "torch":  # for which Keras does not list devices
+        import torch
+
+        return torch.cuda.device_count()
     return len(keras.distribution.list_devices("gpu"))
 
 

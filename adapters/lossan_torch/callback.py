@@ -223,7 +223,7 @@ def measure(logits: Any, targets: Tensor) -> Tensor:
         Shape (6, n), float32: loss in nats, probability of the given label, margin in logits,
         probability of the predicted class, predicted class, given label.
     """
-    scores = _main_output(logits).detach().float()
+    scores = main_output(logits).detach().float()
     targets = targets.detach().to(scores.device)
     if scores.ndim == 1 or scores.shape[1] == 1:
         score = scores.reshape(-1)
@@ -247,7 +247,14 @@ def measure(logits: Any, targets: Tensor) -> Tensor:
     return torch.stack(rows)
 
 
-def _main_output(logits: Any) -> Tensor:
+def main_output(logits: Any) -> Tensor:
+    """Return the logits that count of what a network returns.
+
+    Raises
+    ------
+    LossanError
+        When there are none.
+    """
     if isinstance(logits, Tensor):
         if logits.ndim not in (1, 2):
             raise LossanError(

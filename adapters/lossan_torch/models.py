@@ -9,7 +9,7 @@ from torch import nn
 
 from lossan import LossanError
 from lossan.training import call_factory
-from lossan_torch.states import read_state
+from lossan_torch.states import first_line, read_state
 
 _LISTED = 8
 
@@ -40,8 +40,6 @@ def build_model(name: str, n_classes: int, weights: str, image_size: int) -> nn.
     )
     if weights == "imagenet":
         load_state(model, _imagenet_state(name), f"the ImageNet weights of {name}", n_classes)
-        if hasattr(model, "transform_input"):
-            model.transform_input = True  # its ImageNet weights are of inputs scaled to [-1, 1]
     elif weights != "none":
         load_state(model, _file_state(Path(weights)), weights, n_classes)
     if getattr(model, "AuxLogits", None) is not None and image_size < 299:
@@ -132,8 +130,10 @@ def _vision_model(name: str, n_classes: int) -> nn.Module:
         from lossan.errors import hint
 
         raise LossanError(f"torchvision has no classifier {name!r}; {hint(name, known)}")
-    # building without random weights of its own takes a tenth of the time
-    options = {"init_weights": True, "aux_logits": True} if name == "inception_v3" else {}
+    options: dict[str, Any] = {}
+    if name in ("inception_v3", "googlenet"):
+        # ImageNet weights of these, downloaded or in a file, are of inputs scaled to [-1, 1]
+        options = {"init_weights": True, "aux_logits": True, "transform_input": True}
     model: nn.Module = models.get_model(name, weights=None, num_classes=n_classes, **options)
     return model
 
@@ -179,8 +179,8 @@ def _check_size(model: nn.Module, name: str, image_size: int) -> None:
     try:
         with torch.no_grad():
             model(torch.zeros(1, 3, image_size, image_size))
-    except RuntimeError as error:
-        first = str(error).splitlines()[0]
+    except (RuntimeError, AssertionError, ValueError, IndexError) as error:
+        first = first_line(error)
         raise LossanError(
             f"{name} cannot take images of {image_size} x {image_size} pixels ({first}). Choose "
             "another --image-size."

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, final
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from lossan import LossanError
 from lossan.io import atomic_file, remove_unfinished
@@ -28,12 +29,13 @@ from lossan.training import (
     not_ours,
     sample_seed,
 )
-from lossan_torch.callback import TorchRecorder, record_evaluation
+from lossan_torch.callback import TorchRecorder, main_output, record_evaluation
 from lossan_torch.models import build_model
 from lossan_torch.states import read_state
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as torchvision has them
 _AUXILIARY = 0.4  # weight of the auxiliary loss (Szegedy et al. 2016, torchvision's reference)
+_AUXILIARY_OF_SEVERAL = 0.3  # of each of GoogLeNet's two (Szegedy et al. 2015, section 5)
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -49,7 +51,7 @@ def train(plan: TrainPlan) -> None:
     torch.manual_seed(options.seed)
     training = _Training(plan, _device(options.device))
     done = training.restore() if options.resume else 0
-    how = plan.recorder_options(keep_epochs=done)
+    how = plan.recorder_options(keep_epochs=done, **training.stated())
     recorder = TorchRecorder(options.output, **how)
     history = History(options.output, keep=done)
     remove_unfinished(_checkpoint(options.output))
@@ -71,8 +73,11 @@ class _Images(Dataset[Any]):
     def __len__(self) -> int:
         return len(self._samples)
 
-    def __getitem__(self, index: int) -> tuple[int, Tensor, int]:
-        image = load_image(self._samples.files[index], self._options.image_size)
+    def __getitem__(self, index: int) -> tuple[int, Tensor, int] | LossanError:
+        try:
+            image = load_image(self._samples.files[index], self._options.image_size)
+        except LossanError as error:
+            return error  # raised in a worker it would come with all of the worker's traceback
         if self._epoch is not None and self._options.augmentation == "flips":
             rng = sample_seed(index, seed=self._options.seed, epoch=self._epoch)
             image = augment(image, rng)
@@ -106,9 +111,7 @@ class _Training:
         self._model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._optimiser = _optimiser(options, self._model)
         self._dtype = _precision(options.precision, device)
-        self._scaler = torch.amp.GradScaler(
-            device.type, enabled=self._dtype is torch.float16 and device.type == "cuda"
-        )
+        self._scaler = torch.amp.GradScaler(device.type, enabled=self._dtype is torch.float16)
         self._scale = _Scale(
             *(torch.tensor(v, device=device)[:, None, None] for v in (_MEAN, _STD))
         )
@@ -118,27 +121,40 @@ class _Training:
         options, samples = self._plan.options, self._plan.train
         # All randomness of an epoch follows from its number, so that resuming changes nothing.
         torch.manual_seed(np.random.SeedSequence((options.seed, 3, epoch)).generate_state(1)[0])
-        progress = Progress(epoch, options.epochs, len(samples))
-        self._model.train()
         order = epoch_order(len(samples), seed=options.seed, epoch=epoch)
-        for index, pixels, labels in self._batches(samples, order, epoch):
+        with Progress(epoch, options.epochs, len(samples)) as progress:
+            self._train(self._batches(samples, order, epoch), recorder, progress)
+            if options.record == "eval":
+                batches = self._in_turn(samples, "recording", progress)
+                record_evaluation(
+                    recorder,
+                    self._model,
+                    ((_ids(samples, i), x, y) for i, x, y in batches),
+                    device=self._device,
+                    forward=self._forward,
+                )
+            return progress.end(self._test(progress))
+
+    def _train(self, batches: Any, recorder: TorchRecorder, progress: Progress) -> None:
+        self._model.train()
+        samples, record = self._plan.train, self._plan.options.record == "train"
+        # on the device, where reading them for every step would make it wait for the host
+        n, sums = 0, torch.zeros(2, device=self._device)
+        for index, pixels, labels in batches:
             targets = labels.to(self._device, non_blocking=True)
             outputs, loss = self._step(pixels, targets)
-            if options.record == "train":
+            if record:
                 recorder.record(_ids(samples, index), logits=outputs, targets=targets)
-            main = outputs if isinstance(outputs, Tensor) else outputs[0]
-            right = (main.detach().argmax(dim=1) == targets).sum()
-            progress.update(len(index), float(loss.detach()) * len(index), int(right))
-        if options.record == "eval":
-            batches = self._batches(samples, np.arange(len(samples)), None)
-            record_evaluation(
-                recorder,
-                self._model,
-                ((_ids(samples, i), x, y) for i, x, y in batches),
-                device=self._device,
-                forward=self._forward,
-            )
-        return progress.end(self._test())
+            right = (main_output(outputs).detach().argmax(dim=1) == targets).sum()
+            n, sums = n + len(index), sums + torch.stack([loss.detach() * len(index), right])
+            if progress.due():
+                progress.update(n, *sums.tolist())
+                n, sums = 0, torch.zeros_like(sums)
+        progress.update(n, *sums.tolist())
+
+    def stated(self) -> dict[str, str]:
+        """Return on what it ran, for the log."""
+        return {"device": str(self._device), "precision": str(self._dtype).removeprefix("torch.")}
 
     def save(self, epochs: int) -> None:
         """Write a checkpoint that a crash leaves whole, old or new."""
@@ -168,18 +184,19 @@ class _Training:
             raise LossanError(not_ours(file, error)) from error
 
     def _step(self, pixels: Tensor, targets: Tensor) -> tuple[Any, Tensor]:
+        """Train on a batch; return the outputs and the mean loss of the main one."""
         self._optimiser.zero_grad(set_to_none=True)
         outputs = self._forward(pixels)
-        if isinstance(outputs, Tensor):
-            loss = nn.functional.cross_entropy(outputs.float(), targets)
-        else:
-            main, auxiliary = outputs[0].float(), outputs[1].float()
-            loss = nn.functional.cross_entropy(main, targets)
-            loss = loss + _AUXILIARY * nn.functional.cross_entropy(auxiliary, targets)
-        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        main = nn.functional.cross_entropy(main_output(outputs).float(), targets)
+        others = outputs[1:] if isinstance(outputs, tuple) else ()
+        weight = _AUXILIARY if len(others) == 1 else _AUXILIARY_OF_SEVERAL
+        objective = main
+        for other in others:
+            objective = objective + weight * nn.functional.cross_entropy(other.float(), targets)
+        self._scaler.scale(objective).backward()  # type: ignore[no-untyped-call]
         self._scaler.step(self._optimiser)
         self._scaler.update()
-        return outputs, loss
+        return outputs, main
 
     def _forward(self, pixels: Tensor) -> Any:
         inputs = self._scale(pixels.to(self._device, non_blocking=True))
@@ -192,29 +209,43 @@ class _Training:
         with cast:
             return self._model(inputs)
 
-    def _test(self) -> dict[str, Any] | None:
+    def _test(self, progress: Progress) -> dict[str, Any] | None:
         samples = self._plan.test
         if samples is None:
             return None
         self._model.eval()
         loss, right = 0.0, []
         with torch.no_grad():
-            for _, pixels, labels in self._batches(samples, np.arange(len(samples)), None):
+            for _, pixels, labels in self._in_turn(samples, "test set", progress):
                 targets = labels.to(self._device)
                 logits = self._forward(pixels).float()
                 loss += float(nn.functional.cross_entropy(logits, targets, reduction="sum"))
                 right.append((logits.argmax(dim=1) == targets).cpu().numpy())
         return evaluation_figures(loss, np.concatenate(right))
 
-    def _batches(self, samples: SampleSet, order: Any, epoch: int | None) -> Any:
+    def _in_turn(self, samples: SampleSet, what: str, progress: Progress) -> Iterator[Any]:
+        batches = self._batches(samples, np.arange(len(samples)), None)
+        return progress.over(batches, what, len(samples))
+
+    def _batches(self, samples: SampleSet, order: Any, epoch: int | None) -> Iterator[Any]:
         options = self._plan.options
         workers = options.workers if options.workers >= 0 else _workers(len(samples))
-        return DataLoader(
+        loader = DataLoader(
             _Images(samples, options, epoch),
             batch_sampler=batch_rows(order, options.batch_size),
             num_workers=workers,
+            collate_fn=_collate,
             pin_memory=self._device.type == "cuda",
         )
+        for batch in loader:
+            if isinstance(batch, LossanError):
+                raise batch
+            yield batch
+
+
+def _collate(samples: list[Any]) -> Any:
+    errors = [sample for sample in samples if isinstance(sample, LossanError)]
+    return errors[0] if errors else default_collate(samples)
 
 
 def _ids(samples: SampleSet, index: Tensor) -> list[Any]:

@@ -121,59 +121,94 @@ def interval(values: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def compare_runs(
-    histories: Mapping[str, Sequence[Mapping[str, Any]]],
+    sets: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]],
+    groups: NDArray[np.int64] | None = None,
 ) -> tuple[dict[str, Any], dict[str, Run]]:
     """Hold runs against each other and against the first of them.
 
     Parameters
     ----------
-    histories : mapping of str to sequence of mapping
-        The figures of each epoch, by the run's name; two runs or more.
+    sets : mapping of str to sequence of histories
+        By the run's name the history of each of its seeds: the figures of each epoch. Two runs or
+        more; the i-th history of each should be of the same seed.
+    groups : ndarray of int64, optional
+        Shape (n_test,): codes from 0 on of the test samples that belong together.
 
     Returns
     -------
     tuple
-        What ``lossan compare --json`` prints, and the runs by name.
+        What ``lossan compare --json`` prints, and the mean curves by name.
 
     Raises
     ------
     LossanError
-        For fewer than two runs, or one without test figures.
+        For fewer than two runs, unequal numbers of seeds or epochs, or one without test figures.
     """
-    if len(histories) < 2:
+    if len(sets) < 2:
+        raise LossanError(f"there is {len(sets)} run to compare; name two different ones or more.")
+    seeds = {name: len(histories) for name, histories in sets.items()}
+    if len(set(seeds.values())) > 1:
+        told = ", ".join(f"{name} {count}" for name, count in seeds.items())
         raise LossanError(
-            f"there is {len(histories)} run to compare; name two different ones or more."
+            f"the runs have different numbers of seeds ({told}); give each as many logs, the i-th "
+            "of each with the same seed."
         )
-    runs = {name: run_of(history, name) for name, history in histories.items()}
-    sizes = {entry.get("test_n") for history in histories.values() for entry in history}
-    notes = []
-    drawn = resampled_best({name: [run] for name, run in runs.items()}, None)
-    if drawn is None:
-        same = len(sizes) == 1
-        notes.append(
-            "no intervals: the runs did not keep which test samples were right."
-            if same
-            else f"no intervals: the test sets differ in size ({', '.join(map(str, sizes))})."
+    runs = {
+        name: [run_of(history, name) for history in histories] for name, histories in sets.items()
+    }
+    sizes = {e.get("test_n") for hs in sets.values() for history in hs for e in history}
+    if groups is not None and sizes != {len(groups)}:
+        raise LossanError(
+            f"--test holds {len(groups):,} samples, the runs were tested on "
+            f"{', '.join(map(str, sizes))}; give the table that they were tested on."
         )
+    drawn = resampled_best(runs, groups)
+    notes = _notes(drawn is None, sizes)
+    means = {name: _mean(name, some) for name, some in runs.items()}
     baseline = next(iter(runs))
+    first = float(np.mean([run.best for run in runs[baseline]]))
     listed = []
-    for name, run in runs.items():
+    for name, some in runs.items():
         low, high = interval(drawn[name]) if drawn else (None, None)
         apart = interval(drawn[name] - drawn[baseline]) if drawn else (None, None)
+        best = [run.best for run in some]
         listed.append(
             {
                 "name": name,
-                "n_epochs": len(run.accuracy),
-                "best_accuracy": run.best,
+                "n_seeds": len(some),
+                "n_epochs": len(means[name].accuracy),
+                "best_accuracy": float(np.mean(best)),
                 "low": low,
                 "high": high,
-                "best_epoch": run.best_epoch,
-                "last_accuracy": float(run.accuracy[-1]),
-                "best_loss": float(run.loss.min()),
-                "difference": run.best - runs[baseline].best,
+                "per_seed": best,
+                "best_epoch": means[name].best_epoch,
+                "last_accuracy": float(means[name].accuracy[-1]),
+                "best_loss": float(np.mean([run.loss.min() for run in some])),
+                "difference": float(np.mean(best)) - first,
                 "difference_low": apart[0],
                 "difference_high": apart[1],
             }
         )
     n_test = next((n for n in sizes if n), 0)
-    return {"n_test": n_test, "baseline": baseline, "runs": listed, "notes": notes}, runs
+    return {"n_test": n_test, "baseline": baseline, "runs": listed, "notes": notes}, means
+
+
+def _notes(no_intervals: bool, sizes: set[Any]) -> list[str]:
+    if not no_intervals:
+        return []
+    if len(sizes) == 1:
+        return ["no intervals: the runs did not keep which test samples were right."]
+    return [f"no intervals: the test sets differ in size ({', '.join(map(str, sizes))})."]
+
+
+def _mean(name: str, runs: Sequence[Run]) -> Run:
+    """Return the mean curves of a run's seeds."""
+    lengths = {len(run.accuracy) for run in runs}
+    if len(lengths) > 1:
+        told = ", ".join(map(str, sorted(lengths)))
+        raise LossanError(f"{name}: its seeds were trained for different epochs ({told}).")
+    return Run(
+        np.mean([run.accuracy for run in runs], axis=0),
+        np.mean([run.loss for run in runs], axis=0),
+        None,
+    )

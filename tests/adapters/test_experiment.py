@@ -105,8 +105,15 @@ def test_the_figures_agree_with_what_they_are_of(done):
 
 def test_the_page_stands_alone(done):
     page = (done / "report.html").read_text()
-    assert page.count("<svg") == 4
-    assert "Table 1" in page
+    assert page.count("<svg") == 7  # Fig. 4, budget, Fig. 6 a and b, and what it depends on
+    for words in (
+        "Table 1",
+        "N, epochs",
+        "P, early epochs",
+        "labels made wrong",
+        "starts of k-means",
+    ):
+        assert words in page
     for outside in ('src="http', 'href="http', "@import", "<script"):
         assert outside not in page
 
@@ -120,7 +127,15 @@ def test_the_tables_are_those_of_the_summary(done):
     heads = [i for i, line in enumerate(lines) if line.startswith("| N |")]
     assert [lines[heads[0] + 2 + k].split()[1] for k in range(5)] == ["2", "3", "4", "5", "6"]
     rates = next(i for i, line in enumerate(lines) if line.startswith("| wrong labels |"))
-    assert sorted(lines[rates + 2 + k].split()[1] for k in range(3)) == ["0%", "10%", "30%"]
+    assert [lines[rates + 2 + k].split()[1] for k in range(3)] == ["0%", "10%", "30%"]
+    early = lines.index("| P | sensitivity | specificity | AUPRC |")
+    assert [lines[early + 2 + k].split()[1] for k in range(3)] == ["1", "2", "3"]
+    trials = [t for t in summary["trials"] if t["rate"] == 0.1 and t["n_epochs"] == 4]
+    by_early = {t["early_epochs"]: t for t in trials if t["detector"] == "kmeans"}
+    assert f"{by_early[3]['figures']['auprc']:.1%} |" in lines[early + 4]
+    # the mean of two seeds lies in the middle of Student's interval, where that was not cut
+    low, mean, high = (by_early[3][k]["auprc"] for k in ("low", "figures", "high"))
+    assert low == 0 or high == 1 or mean == pytest.approx((low + high) / 2)
 
 
 def test_a_second_run_repeats_nothing(done, grouped, digits, capsys):

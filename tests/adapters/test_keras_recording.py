@@ -348,10 +348,16 @@ def test_of_several_outputs_the_named_one_counts(tmp_path):
 @pytest.mark.skipif("LOSSAN_AGAIN" in os.environ, reason="this is the other process")
 def test_all_of_it_on_the_torch_backend():
     pytest.importorskip("torch")
-    files = sorted(map(str, Path(__file__).parent.glob("test_keras_*.py")))
+    here = Path(__file__).parent
+    files = sorted(map(str, here.glob("test_keras_*.py")))
+    for trains in (
+        "flipped_labels_are_found_in_the_log_it_writes",
+        "losses_of_bfloat16_are_computed_in_float32",
+    ):
+        files.append(f"{here / 'test_train.py'}::test_{trains}[keras]")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", *files],
-        cwd=Path(__file__).parents[2],
+        cwd=here.parents[1],
         env={**os.environ, "KERAS_BACKEND": "torch", "LOSSAN_AGAIN": "1"},
         capture_output=True,
         text=True,

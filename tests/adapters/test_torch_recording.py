@@ -194,6 +194,14 @@ def test_evaluation_pass_has_no_dropout_and_leaves_the_mode(tmp_path, data):
     np.testing.assert_array_equal(log.loss[:, 0], log.loss[:, 1])
 
 
+def test_without_torch_the_extra_is_named(monkeypatch):
+    import lossan_torch
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(lossan.LossanError, match=r"pip install 'lossan\[torch\]'"):
+        _ = lossan_torch.TorchRecorder
+
+
 def test_class_names_stand_for_indices(tmp_path):
     with TorchRecorder(tmp_path / "run.parquet", classes=["cat", "dog"]) as recorder:
         for _ in range(2):

@@ -26,7 +26,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 @pytest.fixture(params=NETWORKS)
 def adapter(request):
     """Return each adapter whose framework is installed."""
-    framework = {"torch": "torch", "keras": "tensorflow"}[request.param]
+    keras = os.environ.get("KERAS_BACKEND", "tensorflow")
+    framework = {"torch": "torch", "keras": keras}[request.param]
     if importlib.util.find_spec(framework) is None:
         pytest.skip(f"{framework} is not installed")
     assert find_adapter(request.param)
@@ -67,6 +68,7 @@ def test_flipped_labels_are_found_in_the_log_it_writes(adapter, digits, noisy, t
     assert stated["model"] == NETWORKS[adapter]
     assert (stated["learning_rate"], stated["batch_size"], stated["image_size"]) == (0.01, 17, 24)
     assert stated["classes"] == ["one", "zero"]
+    assert (stated["device"], stated["precision"]) == ("cpu", "float32")
     assert lossan.analyze(log).summary.evaluation.auroc > 0.95
     history = history_of(log)
     assert [entry["epoch"] for entry in history] == list(range(1, 9))
@@ -89,6 +91,42 @@ def test_an_evaluation_pass_sees_no_chance(adapter, digits, tmp_path):
     np.testing.assert_allclose(
         read.loss.mean(axis=0), [entry["test_loss"] for entry in history_of(log)], rtol=1e-4
     )
+
+
+def test_losses_of_bfloat16_are_computed_in_float32(adapter, digits, tmp_path):
+    log = tmp_path / "run.parquet"
+    more = ["--device", "cpu", "--precision", "bfloat16", "--augmentation", "none"]
+    assert run(arguments(adapter, digits, log, *more)) == 0
+    read = lossan.read_log(log)
+    assert read.metadata["precision"] == "bfloat16"
+    # bfloat16 keeps 8 bits: nearly no float32 loss is one of its values
+    bits = np.ascontiguousarray(read.loss, np.float32).view(np.uint32)
+    assert np.mean(bits & 0xFFFF != 0) > 0.9
+    assert history_of(log)[-1]["train_accuracy"] > 0.9
+
+
+def test_an_image_that_breaks_while_training_is_one_error(adapter, digits, tmp_path, capsys):
+    log, labels = tmp_path / "run.parquet", tmp_path / "labels.csv"
+    lines = (digits / "labels.csv").read_text().splitlines()[:9]
+    labels.write_text("\n".join(lines).replace("003.png", "broken.png"))
+    (digits / "broken.png").write_bytes((digits / "003.png").read_bytes()[:60])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lossan.training._samples.check_images", lambda _: {})
+        assert run(arguments(adapter, digits, log, "--workers", "2", labels=labels)) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {digits / 'broken.png'}: cannot be read as an image (")
+    assert len(said.splitlines()) == 1
+
+
+def test_resuming_with_another_test_set_is_refused(adapter, digits, tmp_path, capsys):
+    log, test = tmp_path / "run.parquet", tmp_path / "test.csv"
+    lines = (digits / "labels.csv").read_text().splitlines()
+    test.write_text("\n".join(lines[:40]))
+    more = ["--resume", "--test", str(test), "--epochs"]
+    assert run(arguments(adapter, digits, log, *more, "2")) == 0
+    test.write_text("\n".join(lines[:41]))
+    assert run(arguments(adapter, digits, log, *more, "3")) == 2
+    assert "since then changed: test_table. Resume" in capsys.readouterr().err
 
 
 def test_one_seed_gives_one_log(adapter, digits, tmp_path):
@@ -161,12 +199,14 @@ def test_resuming_with_another_labels_table_is_refused(change, adapter, digits, 
         (["--optimizer", "lion"], "'adam'"),
         (["--epochs", "0"], "epochs is 0"),
         (["--device", "mps"], "finds none here"),
+        (["--model", "FIXED", "--image-size", "32"], "32 x 32"),
     ],
 )
 def test_what_could_only_fail_later_is_told_first(adapter, more, words, digits, tmp_path, capsys):
     text = tmp_path / "text.h5"
     text.write_text("hello")
-    words_given = [str(text) if word == "TEXT" else word for word in more]
+    fixed = {"torch": "factories:fixed", "keras": "factories:small_keras"}[adapter]
+    words_given = [{"TEXT": str(text), "FIXED": fixed}.get(word, word) for word in more]
     log = tmp_path / "run.parquet"
     assert run(arguments(adapter, digits, log, *words_given)) == 2
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
@@ -208,7 +248,26 @@ def test_inception_trains_with_its_auxiliary_head(digits, tmp_path):
     log = tmp_path / "run.parquet"
     more = ["--epochs", "2", "--image-size", "299", "--batch-size", "4"]
     assert run(arguments("torch", digits, log, *more, labels=labels, model="inception_v3")) == 0
-    assert lossan.read_log(log).n_samples == 8
+    read = lossan.read_log(log)
+    assert read.n_samples == 8
+    # the history's loss is the main output's, without the auxiliary one: comparable to a test's
+    found = [entry["train_loss"] for entry in history_of(log)]
+    np.testing.assert_allclose(read.loss.mean(axis=0), found, rtol=1e-5)
+
+
+@needs_torch
+def test_every_auxiliary_head_is_trained(digits, tmp_path):
+    import torch
+
+    log = tmp_path / "run.parquet"
+    heads = []
+    for epochs in ("2", "3"):
+        more = ["--epochs", epochs, "--resume"]
+        assert run(arguments("torch", digits, log, *more, model="factories:with_heads")) == 0
+        state = torch.load(log.with_name("run.parquet.checkpoint.pt"), weights_only=True)["model"]
+        heads.append([state[f"{name}.weight"] for name in ("main", "first", "second")])
+    for before, after in zip(*heads, strict=True):
+        assert (before != after).any()
 
 
 @needs_torch

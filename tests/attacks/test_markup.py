@@ -33,7 +33,7 @@ ALLOWED = {
     *("li", "ol", "a", "dl", "div", "dt", "dd", "small", "span", "strong", "code", "details"),
     *("summary", "table", "caption", "tr", "th", "td", "figure", "figcaption", "form", "label"),
     *("select", "option", "input", "button", "img", "script", "svg", "g", "path", "defs", "use"),
-    *("clippath", "rect", "text", "tspan"),
+    *("clippath", "rect", "text", "tspan", "section"),
 }
 
 
@@ -123,10 +123,21 @@ def test_a_report(detector, with_images, canary, accepted, tmp_path):
     assert "alert(1)" in page  # it is there, as text
 
 
+TEXTS = ("labels", "model", "detector", "weights", "optimizer", "augmentation", "adapter")
+
+
 def test_an_experiment(canary, tmp_path):
     """Markup in class names and ids, in an experiment's report"""
     from lossan.experiment import _page
-    from lossan.experiment._summary import Budget, Counts, ExperimentSummary, Mean, Search
+    from lossan.experiment._summary import (
+        METRICS,
+        Budget,
+        Counts,
+        ExperimentSummary,
+        Mean,
+        Search,
+        Trial,
+    )
 
     log = poisoned()
     truth = [*log.label.to_pylist()[1:], log.label[0].as_py()]
@@ -139,18 +150,32 @@ def test_an_experiment(canary, tmp_path):
         lossan_version=ATTACKS[0],
         created=ATTACKS[1],
         options={text: text for text in ATTACKS}
-        | dict.fromkeys(("labels", "model", "image_size", "epochs", "lr", "detector"), ATTACKS[2])
-        | {"seeds": 1, "retrain_epochs": 0},
+        | dict.fromkeys(TEXTS, ATTACKS[2])
+        | {"noise": "planted", "reviewer": "oracle", "scale": "none", "record": "train"}
+        | {"seeds": 1, "retrain_epochs": 0, "epochs": 8, "early_epochs": None, "image_size": 32}
+        | {"lr": 1.0, "batch_size": 8, "rate": 0.1, "test_share": 0.1},
         n_train=20,
         n_test=5,
         n_groups=None,
         classes=ATTACKS,
         table1=table,
         table1_per_seed=[table],
-        experiment1=Search(per_seed=[result.evaluation], mean={"f1": Mean(mean=0.5)}),
+        experiment1=Search(per_seed=[result.evaluation], mean={m: Mean(mean=0.5) for m in METRICS}),
         experiment2=None,
         budget=Budget(reviewed=[0, 1], detector=[0, 1], last_loss=[0, 1], ideal=[0, 1]),
-        trials=[],
+        trials=[
+            Trial(
+                rate=0.1,
+                n_epochs=8,
+                early_epochs=4,
+                scale="none",
+                n_seeds=1,
+                detector=name,
+                flagged_fraction=0.5,
+                **{key: dict.fromkeys(METRICS, 0.5) for key in ("figures", "low", "high")},
+            )
+            for name in ATTACKS
+        ],
         notes=ATTACKS,
     )
     harmless(_page.render(summary, [result], tmp_path))

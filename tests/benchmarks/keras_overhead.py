@@ -1,6 +1,6 @@
 """What recording costs a Keras training step, side by side with plain fit.
 
-``[KERAS_BACKEND=torch] python tests/benchmarks/keras_overhead.py [--rounds 12] [--steps 20]``
+``[KERAS_BACKEND=torch] python tests/benchmarks/keras_overhead.py [--rounds 8] [--steps 20]``
 """
 
 import argparse
@@ -20,7 +20,7 @@ import numpy as np
 from _measure import table
 
 from lossan import Recorder
-from lossan_keras import RecordTraining
+from lossan_keras import RecordEvaluation, RecordTraining
 
 BATCH, CLASSES = 32, 10
 
@@ -74,6 +74,30 @@ def compare(model: keras.Model, recording: RecordTraining, rounds: int, steps: i
     return [statistics.median(plain), statistics.median(extra)]
 
 
+def compare_passes(
+    model: keras.Model, recorder: Recorder, rounds: int, steps: int
+) -> tuple[float, float]:
+    """Return the same for a step of the evaluation pass, beside a bare loop of predictions."""
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(steps * BATCH, 75, 75, 3)).astype("float32")
+    recording = RecordEvaluation(recorder, (images, rng.integers(0, CLASSES, len(images))))
+    recording.set_model(model)
+    recording.on_train_begin()
+
+    def bare() -> None:
+        for start in range(0, len(images), BATCH):
+            model.predict_on_batch(images[start : start + BATCH])
+
+    def seconds(work: Callable[[], None]) -> float:
+        began = time.perf_counter()
+        work()
+        return (time.perf_counter() - began) / steps
+
+    works = bare, partial(recording.on_epoch_end, 0)
+    found = np.array([[seconds(work) for work in works] for _ in range(rounds + 1)])[1:]
+    return float(np.median(found[:, 0])), float(np.median(found[:, 1] - found[:, 0]))
+
+
 def main() -> None:
     """Measure both networks: on a busy machine the real one's step varies by more than 2%."""
     parser = argparse.ArgumentParser()
@@ -87,6 +111,8 @@ def main() -> None:
             compare(network(tiny=tiny), recording, options.rounds, options.steps)
             for tiny in (False, True)
         )
+        recorder = Recorder(Path(folder) / "eval.parquet", recorded="eval")
+        base, extra = compare_passes(network(tiny=False), recorder, options.rounds, options.steps)
     table(
         f"Keras step on {keras.backend.backend()}, batch {BATCH} at 75 x 75 (target: below 2%)",
         ["network", "plain fit, ms", "recording adds, ms", "of the convolutional step"],
@@ -94,6 +120,11 @@ def main() -> None:
             [name, f"{1e3 * base:.2f}", f"{1e3 * extra:.2f}", f"{extra / real[0]:.2%}"]
             for name, (base, extra) in {"convolutional": real, "next to none": tiny}.items()
         ],
+    )
+    table(
+        "The evaluation pass, convolutional network",
+        ["predictions alone, ms a step", "recording adds, ms", "of a step"],
+        [[f"{1e3 * base:.2f}", f"{1e3 * extra:.2f}", f"{extra / base:.2%}"]],
     )
 
 

@@ -7,12 +7,13 @@ import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from _measure import table
 
-from lossan_torch import TorchRecorder
+from lossan_torch import TorchRecorder, record_evaluation
 
 BATCH, CLASSES = 32, 10
 
@@ -32,7 +33,7 @@ def network() -> torch.nn.Module:
 
 
 def main() -> None:
-    """Print the median ratio of neighbouring steps."""
+    """Print the median over neighbouring steps, and over neighbouring passes that evaluate."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--device", default="cpu")
@@ -44,43 +45,58 @@ def main() -> None:
     images = torch.randn(BATCH, 3, 75, 75, device=device)
     targets = torch.randint(0, CLASSES, (BATCH,), device=device)
 
-    def step(recorder: TorchRecorder | None, number: int) -> float:
-        began = time.perf_counter()
+    def train(recorder: TorchRecorder | None, ids: range) -> None:
         logits = model(images)
         if recorder is not None:
-            recorder.record(
-                range(number * BATCH, (number + 1) * BATCH), logits=logits, targets=targets
-            )
+            recorder.record(ids, logits=logits, targets=targets)
         optimiser.zero_grad()
         torch.nn.functional.cross_entropy(logits, targets).backward()
         optimiser.step()
+
+    def evaluate(recorder: TorchRecorder | None, ids: range) -> None:
+        if recorder is not None:
+            record_evaluation(recorder, model, [(ids, images, targets)])
+            return
+        model.eval()
+        with torch.no_grad():
+            model(images)
+        model.train()
+
+    rows = []
+    for name, work in (("training step", train), ("step of an evaluation pass", evaluate)):
+        base, extra = compare(work, options.steps, device)
+        times = f"{1e3 * base:.2f}", f"{1e3 * (base + extra):.2f}"
+        rows.append([name, *times, f"{extra / base:.2%}"])
+    table(
+        f"PyTorch, batch {BATCH} at 75 x 75, {device} (target for training: below 2%)",
+        ["", "without recording, ms", "with, end_epoch shared out, ms", "overhead"],
+        rows,
+    )
+
+
+def compare(
+    work: Callable[[TorchRecorder | None, range], None], steps: int, device: torch.device
+) -> tuple[float, float]:
+    """Return the median seconds of a step and what recording adds, from steps in turn."""
+
+    def step(recorder: TorchRecorder | None, number: int) -> float:
+        began = time.perf_counter()
+        work(recorder, range(number * BATCH, (number + 1) * BATCH))
         if device.type == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter() - began
 
     with tempfile.TemporaryDirectory() as folder:
-        recorder = TorchRecorder(Path(folder) / "run.parquet", recorded="train")
+        recorder = TorchRecorder(Path(folder) / "run.parquet")
         plain, recorded = [], []
-        for number in range(options.steps):
+        for number in range(steps):
             plain.append(step(None, number))
             recorded.append(step(recorder, number))
         began = time.perf_counter()
         recorder.end_epoch()
-        ending = (time.perf_counter() - began) / options.steps
-    base = statistics.median(plain)
+        ending = (time.perf_counter() - began) / steps
     extra = statistics.median(r - p for r, p in zip(recorded, plain, strict=True)) + ending
-    table(
-        f"PyTorch step, batch {BATCH} at 75 x 75, {device} (target: below 2%)",
-        ["", "milliseconds", "overhead"],
-        [
-            ["without recording", f"{1e3 * base:.2f}", ""],
-            [
-                "with recording, end_epoch shared out",
-                f"{1e3 * (base + extra):.2f}",
-                f"{extra / base:.2%}",
-            ],
-        ],
-    )
+    return statistics.median(plain), extra
 
 
 if __name__ == "__main__":

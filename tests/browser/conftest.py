@@ -87,7 +87,7 @@ class Server:
     def end(self, number=signal.SIGINT):
         """End it, and return its exit code and what it said on standard error."""
         self.process.send_signal(number)
-        _out, said = self.process.communicate(timeout=20)
+        _out, said = self.process.communicate(timeout=60)
         return self.process.returncode, said
 
 
@@ -167,7 +167,7 @@ def sit_down(chromium):
 
     def open_page(url, name=None, *, expected=(), **options):
         context = chromium.new_context(**({"viewport": {"width": 1280, "height": 800}} | options))
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(60_000)  # a loaded machine is slow, not wrong
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))

@@ -121,7 +121,8 @@ def test_a_plugin_that_fails_to_import_is_named_and_the_others_go_on(example, tm
     assert lossan(example, "analyze", tmp_path / "log.parquet", "-d", "peak_loss").returncode == 0
     refused = lossan(example, "analyze", tmp_path / "log.parquet", "-d", "broken")
     assert refused.returncode == 2
-    assert refused.stderr.startswith("error:")
+    # a slow machine tells how far it has read before
+    assert refused.stderr.splitlines()[-1].startswith("error: ")
     assert "no licence" in refused.stderr
 
 

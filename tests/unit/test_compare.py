@@ -10,6 +10,8 @@ from lossan.compare import compare_runs, resampled_best, run_of
 from lossan.errors import LossanError
 from lossan.training import evaluation_figures, right_of
 
+LONG = np.arange(40) < 30
+
 
 def history(rights, loss=1.0):
     return [
@@ -53,7 +55,7 @@ def test_differences_are_paired():
     rng = np.random.default_rng(1)
     base = rng.random(400) < 0.8
     better = base | (rng.random(400) < 0.15)
-    summary, _ = compare_runs({"base": history([base]), "better": history([better])})
+    summary, _ = compare_runs({"base": [history([base])], "better": [history([better])]})
     found = summary["runs"][1]
     assert found["difference"] == pytest.approx(better.mean() - base.mean())
     assert found["difference_low"] > 0
@@ -62,27 +64,75 @@ def test_differences_are_paired():
 
 def test_runs_that_kept_no_samples_have_no_intervals():
     plain = [{"epoch": 1, "test_loss": 0.5, "test_accuracy": 0.9}]
-    summary, _ = compare_runs({"a": plain, "b": plain})
+    summary, _ = compare_runs({"a": [plain], "b": [plain]})
     assert summary["runs"][0]["low"] is None
     assert "did not keep" in summary["notes"][0]
 
 
 def test_different_test_sets_are_told():
     rng = np.random.default_rng(0)
-    summary, _ = compare_runs({"a": history(coin(rng, 0.5, 10)), "b": history(coin(rng, 0.5, 11))})
+    summary, _ = compare_runs(
+        {"a": [history(coin(rng, 0.5, 10))], "b": [history(coin(rng, 0.5, 11))]}
+    )
     assert "differ in size (10, 11)" in summary["notes"][0].replace("11, 10", "10, 11")
 
 
 @pytest.mark.parametrize(
     ("histories", "message"),
     [
-        ({"a": [{"epoch": 1, "train_loss": 1.0}]}, "1 run to compare"),
-        ({"a": [{"epoch": 1}], "b": [{"epoch": 1}]}, "a: 1 of its 1 epochs have no test accuracy"),
+        ({"a": [[{"epoch": 1, "train_loss": 1.0}]]}, "1 run to compare"),
+        (
+            {"a": [[{"epoch": 1}]], "b": [[{"epoch": 1}]]},
+            "a: 1 of its 1 epochs have no test accuracy",
+        ),
+        ({"a": [[], []], "b": [[]]}, r"different numbers of seeds \(a 2, b 1\)"),
+        (
+            {"a": [history([LONG]), history([LONG] * 2)], "b": [history([LONG])] * 2},
+            r"a: its seeds were trained for different epochs \(1, 2\)",
+        ),
     ],
 )
 def test_refusals(histories, message):
     with pytest.raises(LossanError, match=message):
         compare_runs(histories)
+
+
+def test_seeds_are_averaged_and_their_spread_counts():
+    rng = np.random.default_rng(3)
+    sets = {
+        name: [history([rng.random(4000) < p]) for p in rates]
+        for name, rates in {"a": (0.5, 0.7), "b": (0.6, 0.8)}.items()
+    }
+    found = compare_runs(sets)[0]["runs"]
+    for entry, expected in zip(found, (0.6, 0.7), strict=True):
+        assert entry["best_accuracy"] == pytest.approx(np.mean(entry["per_seed"]))
+        assert entry["best_accuracy"] == pytest.approx(expected, abs=0.02)
+        # a quarter of the draws has one seed twice: the interval reaches from one to the other
+        assert entry["high"] - entry["low"] > 0.18
+    # the same seeds are drawn of both: their spread does not blur the difference
+    assert found[1]["difference_high"] - found[1]["difference_low"] < 0.08
+
+
+def test_the_groups_of_the_test_set_stay_together(tmp_path, capsys):
+    rng = np.random.default_rng(5)
+    by_patient = np.repeat(rng.random(50) < 0.8, 8)
+    for name in ("x=1", "b"):
+        rights = [by_patient] if name == "x=1" else [~by_patient]
+        (tmp_path / f"{name}.history.json").write_text(json.dumps({"epochs": history(rights)}))
+    table = tmp_path / "b.csv"
+    rows = [f"{row},{row}.png,0,patient {row // 8}" for row in range(400)]
+    table.write_text("\n".join(["sample_id,path,label,group", *rows]))
+    names = [str(tmp_path / "x=1"), f"seeds={tmp_path / 'b'}"]
+    width = []
+    for more in ([], ["--test", str(table)]):
+        assert run(["compare", *names, *more, "--json"]) == 0
+        first, second = json.loads(capsys.readouterr().out)["runs"]
+        assert second["name"] == "seeds"
+        width.append(first["high"] - first["low"])
+    assert width[1] / width[0] == pytest.approx(np.sqrt(8), rel=0.15)
+    table.write_text("\n".join(["sample_id,path,label,group", *rows[:-1]]))
+    assert run(["compare", *names, "--test", str(table)]) == 2
+    assert "holds 399 samples, the runs were tested on 400" in capsys.readouterr().err
 
 
 def test_the_command(tmp_path, capsys):

@@ -66,6 +66,24 @@ def test_readme_python_runs(tmp_path, monkeypatch):
         exec(compile(block, "README.md", "exec"), names)  # noqa: S102
 
 
+@pytest.mark.parametrize(
+    ("sample", "expected"),
+    [("fundus", "600 of 600 images cannot be read"), ("fashion", "away/labels.csv")],
+)
+def test_the_experiments_command_is_understood(sample, expected, capsys, monkeypatch, tmp_path):
+    pytest.importorskip("torch")
+    pytest.importorskip("jinja2")
+    text = (ROOT / "samples" / sample / "EXPERIMENT.md").read_text().replace("\\\n", " ")
+    command = re.search(r"PYTHONPATH=samples lossan (experiment .*)", text)[1]
+    away = tmp_path / "away"  # all that is wrong with it is that the images are elsewhere
+    monkeypatch.chdir(ROOT)
+    monkeypatch.syspath_prepend(ROOT / "samples")
+    arguments = command.replace("FOLDER", str(away)).replace("$WEIGHTS", "none").split()
+    output = arguments.index("-o") + 1
+    assert run([*arguments[:output], str(tmp_path / "out"), *arguments[output + 1 :]]) == 2
+    assert expected in capsys.readouterr().err
+
+
 def test_modules_stay_short():
     folders = ("analyzer", "adapters", "tests", "samples")
     sizes = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lossan.errors import LossanError, OptionError
-from lossan.training import epoch_order, find_adapter, load_image, sample_seed
+from lossan.training import Progress, epoch_order, find_adapter, load_image, sample_seed
 from lossan.training._samples import read_samples
 
 image = pytest.importorskip("PIL.Image")
@@ -28,6 +28,12 @@ def test_16_bits_are_scaled_by_the_range_of_their_type(tmp_path):
     deep = np.array([[0, 257 * 10], [257 * 100, 65535]], np.uint16)
     loaded = load_image(picture(tmp_path / "deep.png", deep), 2)
     np.testing.assert_array_equal(loaded[:, :, 0], [[0, 10], [100, 255]])
+
+
+def test_fractions_are_not_taken_for_black(tmp_path):
+    fractions = np.array([[0, 0.2], [0.4, 1]], np.float32)
+    loaded = load_image(picture(tmp_path / "deep.tiff", fractions), 2)
+    np.testing.assert_array_equal(loaded[:, :, 0], [[0, 51], [102, 255]])
 
 
 def test_images_are_squared(tmp_path):
@@ -60,6 +66,19 @@ def test_all_bad_images_are_listed_before_the_first_epoch(tmp_path):
     samples, skipped = read_samples(path, None, skip_unreadable=True)
     assert samples.ids == [1, 3]
     assert len(skipped) == 2
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tiff", "bmp", "webp"])
+def test_an_image_that_breaks_off_is_told_before_the_first_epoch(tmp_path, suffix):
+    names = [f"{name}.{suffix}" for name in ("whole", "broken", "same")]
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    for name in names:
+        picture(tmp_path / name, pixels)
+    content = (tmp_path / names[1]).read_bytes()
+    (tmp_path / names[1]).write_bytes(content[: len(content) // 2])
+    path = table(tmp_path, [f"{i},{name},{'ab'[i % 2]}" for i, name in enumerate(names)])
+    with pytest.raises(LossanError, match=rf"1 of 3 images cannot be read:\n  {names[1]}: \w"):
+        read_samples(path, None)
 
 
 @pytest.mark.parametrize(
@@ -100,6 +119,64 @@ def test_order_and_chance_follow_from_seed_and_epoch():
         sample_seed(i, seed=s, epoch=e).random() for i in (0, 1) for s in (0, 1) for e in (0, 1)
     }
     assert len(draws) == 8
+
+
+class Clock:
+    """A minute passes with every batch."""
+
+    now = 0.0
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    monkeypatch.setattr("lossan.training._progress.monotonic", lambda: Clock.now)
+    Clock.now = 0.0
+    return Clock
+
+
+def train_an_epoch(clock):
+    with Progress(1, 3, 80) as progress:
+        for loss, right in ((40.0, 10), (20.0, 20)):
+            clock.now += 60
+            progress.update(40, loss, right)
+        for _ in progress.over([(range(5), "x"), (range(5), "y")], "test set", 10):
+            clock.now += 15
+        return progress.end({"test_loss": 0.5, "test_accuracy": 0.25})
+
+
+def test_plain_lines_tell_loss_accuracy_and_the_time_left(clock, capsys):
+    figures = train_an_epoch(clock)
+    assert capsys.readouterr().err.splitlines() == [
+        "epoch 2/3: loss 1.0000, accuracy 25.00%, 40 of 80, 60 s left",
+        "epoch 2/3: loss 0.7500, accuracy 37.50%, 80 of 80, 0 s left",
+        "epoch 2/3, test set, 5 of 10, 15 s left",
+        "epoch 2/3, test set, 10 of 10, 0 s left",
+        "epoch 2/3: loss 0.7500, accuracy 37.50%, test loss 0.5000, accuracy 25.00%, 0:02:30, "
+        "about 0:02:30 to the end",
+    ]
+    assert figures == {
+        "train_loss": 0.75,
+        "train_accuracy": 0.375,
+        "test_loss": 0.5,
+        "test_accuracy": 0.25,
+        "seconds": 150,
+    }
+
+
+def test_a_terminal_shows_a_bar_and_gets_its_cursor_back(clock, capsys, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    train_an_epoch(clock)
+    shown = capsys.readouterr().err
+    line = "epoch 2/3: loss 0.7500, accuracy 37.50%"
+    for words in (line, "80/80", "epoch 2/3, test set", "10/10"):
+        assert words in shown
+    with pytest.raises(KeyboardInterrupt), Progress(0, 1, 5):
+        raise KeyboardInterrupt
+    hidden, back = "\x1b[?25l", "\x1b[?25h"
+    ended = shown + capsys.readouterr().err
+    assert ended.count(hidden) == ended.count(back) == 2
 
 
 def test_an_adapter_without_its_framework_names_the_extra(monkeypatch):

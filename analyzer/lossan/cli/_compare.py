@@ -13,10 +13,17 @@ def compare(
     runs: Annotated[
         list[str],
         typer.Argument(
-            metavar="RUN ...", help="Logs of `lossan train --test`, their history beside."
+            metavar="RUN ...",
+            help="Logs of `lossan train --test`, their history beside; NAME=LOG,LOG for seeds.",
         ),
     ],
     *,
+    test: Annotated[
+        Path | None,
+        typer.Option(
+            "--test", metavar="LABELS", help="What they were tested on: its groups stay together."
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE.html", help="A page to write.")
     ] = None,
@@ -31,7 +38,9 @@ def compare(
         from lossan.report import check_report
 
         check_report()
-    summary, curves = compare_runs({name: read_history(Path(name)) for name in runs})
+    named = dict(map(_seeds, runs))
+    sets = {name: [read_history(log) for log in logs] for name, logs in named.items()}
+    summary, curves = compare_runs(sets, None if test is None else _groups(test))
     if output is not None:
         with atomic_file(output) as file:
             file.write(_page(summary, curves).encode())
@@ -40,6 +49,30 @@ def compare(
         print(json.dumps(summary, indent=2))
         return
     _print(summary)
+
+
+def _seeds(text: str) -> tuple[str, list[Path]]:
+    """Return a run's name and its logs, one a seed."""
+    from lossan.training import history_file
+
+    name, equals, logs = text.partition("=")
+    if not equals or history_file(Path(text)).exists():  # a file's name may hold the sign too
+        return text, [Path(text)]
+    return name, [Path(log) for log in logs.split(",")]
+
+
+def _groups(test: Path) -> Any:
+    import numpy as np
+
+    from lossan.errors import TableError
+    from lossan.io import read_labels
+
+    table = read_labels(test, needed=("sample_id", "group"))
+    groups = table.column("group").to_pylist()
+    empty = sum(group in (None, "") for group in groups)
+    if empty:
+        raise TableError(f"{test}: group is empty in {empty} of {len(groups)} rows.")
+    return np.unique([str(group) for group in groups], return_inverse=True)[1]
 
 
 def _print(summary: dict[str, Any]) -> None:
@@ -61,15 +94,28 @@ def _print(summary: dict[str, Any]) -> None:
         for i, run in enumerate(summary["runs"])
     ]
     out = console()
-    out.print(table(f"{len(rows)} runs on {summary['n_test']} test samples", columns, rows))
+    seeds = summary["runs"][0]["n_seeds"]
+    of_seeds = f", mean of {seeds} seeds" if seeds > 1 else ""
+    title = f"{len(rows)} runs on {summary['n_test']} test samples{of_seeds}"
+    out.print(table(title, columns, rows))
     for note in summary["notes"]:
         out.print(f"note: {note}", markup=False)
 
 
 def _page(summary: dict[str, Any], curves: dict[str, Any]) -> str:
-    from lossan.report import Line, draw_lines, render_page
+    from lossan.report import (
+        BLUE,
+        GREEN,
+        GREY,
+        OCHRE,
+        RED,
+        VIOLET,
+        Line,
+        draw_lines,
+        render_page,
+    )
 
-    colours = ("#2c6fad", "#c0392b", "#2e7d4f", "#8e5ea2", "#b7791f", "#4a5568")
+    colours = (BLUE, RED, GREEN, VIOLET, OCHRE, GREY)
     figures = {}
     for field, what in (("accuracy", "test accuracy"), ("loss", "test loss (nats)")):
         lines = [

@@ -6,19 +6,31 @@ from typing import Any
 
 import numpy as np
 
+from lossan.experiment._choices import choices
+from lossan.experiment._depends import depends_figures, varying
 from lossan.experiment._search import wrong_in
 from lossan.experiment._summary import Budget, ExperimentSummary, Retraining
 from lossan.pipeline import Result
-from lossan.report import Line, Thumbnails, check_report, draw_lines, draw_sequences, render_page
+from lossan.report import (
+    BLUE,
+    GREEN,
+    GREY,
+    RED,
+    Line,
+    Thumbnails,
+    check_report,
+    draw_lines,
+    draw_sequences,
+    render_page,
+)
 from lossan.typical import typical_rows
 
 PAPER = {
     "sensitivity": "75.31%",
     "specificity": "95.15%",
-    "precision": "49.8% (from its counts)",
-    "f1": "60.0% (from its counts)",
+    "precision": "49.8%",
+    "f1": "60.0%",
 }
-_BLUE, _RED, _GREEN, _GREY = "#2c6fad", "#c0392b", "#2e7d4f", "#777777"
 _TYPICAL = 20  # sequences of each kind in the paper's Fig. 4
 _SHOWN = 6  # images a direction in the paper's Fig. 5
 _DIRECTIONS = 8
@@ -38,12 +50,22 @@ def render(summary: ExperimentSummary, results: list[Result], images: Path) -> s
         s=summary,
         paper=PAPER,
         totals=totals,
+        nine=_found_in(summary.budget, 0.09),
+        depends=depends_figures(summary),
+        detectors=varying(summary, "detector"),
+        raw=[t for t in varying(summary, "scale") if t.scale == "none"],
+        choices=choices(summary),
         sequences=_sequences(first),
         budget=_budget(summary.budget),
         missed=_missed(first, Thumbnails(images)),
         accuracy=two and _curves(two, "accuracy_by_epoch", "accuracy on B"),
         loss=two and _curves(two, "loss_by_epoch", "mean loss on B (nats)"),
     )
+
+
+def _found_in(budget: Budget, share: float) -> float:
+    """Return the share of the wrong labels found in the first part of the data."""
+    return float(np.interp(share, budget.reviewed, budget.detector))
 
 
 def _sequences(result: Result) -> Any:
@@ -63,10 +85,10 @@ def _budget(budget: Budget) -> Any:
     lines = [
         Line(reviewed, [100 * v for v in values], name, colour, style)
         for values, name, colour, style in (
-            (budget.ideal, "no right label reviewed", _GREY, ":"),
-            (budget.detector, "by the detector's ranking", _RED, "-"),
-            (budget.last_loss, "by the last epoch's loss", _BLUE, "--"),
-            (budget.reviewed, "in random order", _GREY, "-"),
+            (budget.ideal, "no right label reviewed", GREY, ":"),
+            (budget.detector, "by the detector's ranking", RED, "-"),
+            (budget.last_loss, "by the last epoch's loss", BLUE, "--"),
+            (budget.reviewed, "in random order", GREY, "-"),
         )
     ]
     alt = "share of wrong labels found by share of data reviewed"
@@ -76,9 +98,9 @@ def _budget(budget: Budget) -> Any:
 def _curves(two: Retraining, field: str, what: str) -> Any:
     lines = []
     for figures, name, colour, style in (
-        (two.clean, "A, gold standard", _GREEN, ":"),
-        (two.noisy, "A', with wrong labels", _RED, "--"),
-        (two.refined, "A'', corrected", _BLUE, "-"),
+        (two.clean, "A, gold standard", GREEN, ":"),
+        (two.noisy, "A', with wrong labels", RED, "--"),
+        (two.refined, "A'', corrected", BLUE, "-"),
     ):
         values = getattr(figures, field)
         lines.append(Line(range(1, len(values) + 1), values, name, colour, style))

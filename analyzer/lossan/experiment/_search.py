@@ -80,13 +80,11 @@ def trial(
     except DetectorError:
         return None
     first = results[0].summary
-    figures: dict[str, float | None] = {}
-    for metric in METRICS:
-        values = [
-            None if r.summary.evaluation is None else getattr(r.summary.evaluation, metric)
-            for r in results
-        ]
-        figures[metric] = mean_of(values).mean
+    evaluations = [r.summary.evaluation for r in results]
+    figures = {
+        metric: mean_of([None if e is None else getattr(e, metric) for e in evaluations])
+        for metric in METRICS
+    }
     return Trial(
         rate=rate,
         n_epochs=first.log.n_epochs,
@@ -95,7 +93,9 @@ def trial(
         detector=first.detector.name,
         n_seeds=len(results),
         flagged_fraction=float(np.mean([r.summary.flagged_fraction for r in results])),
-        figures=figures,
+        figures={metric: found.mean for metric, found in figures.items()},
+        low={metric: found.low for metric, found in figures.items()},
+        high={metric: found.high for metric, found in figures.items()},
     )
 
 

@@ -61,7 +61,7 @@ class Retraining(_Model):
 
 
 class Trial(_Model):
-    """One setting of the analysis, its figures averaged over seeds."""
+    """One setting of the analysis, its figures averaged over seeds, with their 95% intervals."""
 
     rate: float
     n_epochs: int
@@ -71,6 +71,8 @@ class Trial(_Model):
     n_seeds: int
     flagged_fraction: float
     figures: dict[str, float | None]
+    low: dict[str, float | None]
+    high: dict[str, float | None]
 
 
 class Budget(_Model):

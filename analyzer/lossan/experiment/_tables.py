@@ -2,11 +2,19 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from lossan.experiment._depends import varying
 from lossan.experiment._summary import METRICS, ExperimentSummary, Mean, Trial
 
 _PAPER = {"sensitivity": "75.31%", "specificity": "95.15%"}
 _PAPER_ACCURACY = {"clean": "96.57%", "noisy": "95.93%", "refined": "96.50%"}
 _SETS = {"clean": "A, gold standard", "noisy": "A', wrong labels", "refined": "A'', corrected"}
+_TITLES = {
+    "n_epochs": "N",
+    "early_epochs": "P",
+    "rate": "wrong labels",
+    "detector": "detector",
+    "scale": "features",
+}
 _REVIEWED = (0.02, 0.06, 0.09, 0.2)
 
 
@@ -65,15 +73,9 @@ def _budget(summary: ExperimentSummary) -> str:
 
 
 def _trials(summary: ExperimentSummary) -> Iterator[str]:
-    """Return a table each over N, over the rates and over the detectors, where they vary."""
-    options = summary.options
-    usual = {"rate": options["rate"], "n_epochs": options["epochs"], "scale": options["scale"]}
-    usual["detector"] = options["detector"]
-    halved = [t for t in summary.trials if t.early_epochs == max(t.n_epochs // 2, 1)]
-    titles = {"n_epochs": "N", "rate": "wrong labels", "detector": "detector", "scale": "features"}
-    for varied, title in titles.items():
-        rows = [t for t in halved if all(getattr(t, k) == usual[k] for k in usual if k != varied)]
-        rows = list({getattr(t, varied): t for t in rows}.values())
+    """Return a table each over N, P, the rates, the detectors and the scaling, where they vary."""
+    for varied, title in _TITLES.items():
+        rows = varying(summary, varied)
         if len(rows) > 1:
             yield _table(
                 (title, "sensitivity", "specificity", "AUPRC"),

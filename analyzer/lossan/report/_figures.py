@@ -13,7 +13,22 @@ from lossan.results import FeatureSummary, ScoreSummary
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-BLUE, RED, GREEN, GREY = "#2c6fad", "#c0392b", "#2e7d4f", "#777777"
+BLUE, RED, GREEN, GREY, VIOLET, OCHRE = (
+    *("#2c6fad", "#c0392b", "#2e7d4f", "#777777"),
+    *("#8e5ea2", "#b7791f"),
+)
+# The page's own colours stand in for these, so that a figure suits a dark page and print too.
+_AS_THE_PAGE = {
+    "#000000": "currentColor",
+    "#b0b0b0": "var(--soft)",
+    "#222222": "var(--ink)",
+    BLUE: "var(--blue)",
+    RED: "var(--red)",
+    GREEN: "var(--green)",
+    GREY: "var(--soft)",
+    VIOLET: "var(--violet)",
+    OCHRE: "var(--ochre)",
+}
 _METADATA = ("Date", "Creator", "Format", "Type")  # left out
 _UNEQUAL = 20  # times as many in the fullest bin: a linear axis would hide the few
 
@@ -112,7 +127,7 @@ def draw_features(
     """Draw each feature's distribution among the flagged and among the unflagged."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 5), layout="constrained")
+    figure = Figure(figsize=(7.6, 4.6), layout="constrained")
     for axes, feature in zip(figure.subplots(2, 3).flat, features, strict=True):
         for kind, name, colour in (
             (feature.unflagged, "not flagged", BLUE),
@@ -124,7 +139,7 @@ def draw_features(
                     shares, feature.edges, fill=True, color=colour, alpha=0.25, label=f"_{name}"
                 )
                 axes.stairs(shares, feature.edges, color=colour, lw=1.4, label=name)
-        axes.set_title(titles[feature.name], fontsize=10)
+        axes.set_title(titles[feature.name], fontsize=9)
         _tidy(axes)
     figure.axes[0].legend(frameon=False)
     figure.supylabel("share of its kind (%)", fontsize=10)
@@ -149,7 +164,7 @@ def _finish(figure: Any, axes: Any, x: str, y: str, alt: str, *, whole_x: bool) 
 
 
 def _tidy(axes: Any) -> None:
-    axes.grid(alpha=0.25)
+    axes.grid(alpha=0.18)
     axes.spines[["top", "right"]].set_visible(False)
 
 
@@ -158,10 +173,14 @@ def _svg(figure: Any, alt: str) -> "Markup":
     from matplotlib import rc_context
 
     out = BytesIO()
+    for part in (figure, *figure.axes):
+        part.patch.set_visible(False)
     # the same figure gives the same bytes: no date, no random ids
     with rc_context({"svg.hashsalt": "lossan", "svg.fonttype": "none"}):
         figure.savefig(out, format="svg", metadata=dict.fromkeys(_METADATA))
     text = out.getvalue().decode()
     svg = text[text.index("<svg") :]
+    for colour, own in _AS_THE_PAGE.items():
+        svg = svg.replace(f": {colour}", f": {own}")
     label = Markup('<svg role="img" aria-label="{}"').format(alt)
     return label + Markup(svg[len("<svg") :])  # noqa: S704  (matplotlib escapes what it is given)

@@ -29,8 +29,8 @@ _CLASSES, _PAIRS = 50, 20  # rows of a table that a person still reads
 _THUMBNAIL = 200  # pixels
 _TITLES = {
     "f1_mean": "F1: mean loss",
-    "f2_early_mean": "F2: mean of the early epochs",
-    "f3_drop_position": "F3: epoch before the largest drop",
+    "f2_early_mean": "F2: mean of early epochs",
+    "f3_drop_position": "F3: epoch before largest drop",
     "f4_mean_before_drop": "F4: mean before the drop",
     "f5_mean_after_drop": "F5: mean after the drop",
     "f6_drop_extent": "F6: F4 minus F5",

@@ -1,5 +1,6 @@
 """Templates to self-contained pages: no script or style from elsewhere, everything escaped."""
 
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import Any
 
@@ -40,6 +41,7 @@ def render_page(template: str, **values: Any) -> str:
     )
     environment.filters["percent"] = _percent
     environment.filters["decimal"] = _decimal
+    environment.filters["moment"] = _moment
     return environment.get_template(template).render(**values)
 
 
@@ -49,3 +51,11 @@ def _percent(value: float | None, digits: int = 1) -> str:
 
 def _decimal(value: float | None, digits: int = 3) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _moment(value: str) -> str:
+    """Write a time as people read it, to the minute."""
+    try:
+        return f"{datetime.fromisoformat(value).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    except ValueError:  # of another program's summary
+        return value

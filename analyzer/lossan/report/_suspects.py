@@ -109,6 +109,36 @@ def read_report(folder: Path, *, top: int) -> Report:
     )
 
 
+def read_reasons(folder: Path, findings: pa.Table) -> dict[Any, str]:
+    """Return why samples are suspected, in words, by their ids.
+
+    Parameters
+    ----------
+    folder : Path
+        That ``lossan analyze -o`` wrote.
+    findings : Table
+        Some rows of its findings; samples whose losses it does not hold are left out.
+
+    Raises
+    ------
+    LossanError
+        When it is not such a folder, or lacks what is needed.
+    """
+    summary, _by_epoch = _read_summary(folder)
+    missing = [c for c in ("sample_id", "label", "f1_mean") if c not in findings.column_names]
+    if missing:
+        raise TableError(f"{folder}: its findings lack {', '.join(missing)}.")
+    log = read_log(folder / SEQUENCES)
+    against = contradictions(log, summary)
+    ids = findings["sample_id"].cast(log.sample_id.type)
+    rows = pc.index_in(ids, value_set=log.sample_id).to_pylist()
+    return {
+        finding["sample_id"]: explain(against[row], finding["label"], finding["f1_mean"], summary)
+        for finding, row in zip(findings.to_pylist(), rows, strict=True)
+        if row is not None
+    }
+
+
 def _read_summary(folder: Path) -> tuple[Summary, LossByEpoch]:
     file = folder / SUMMARY
     if not folder.is_dir():

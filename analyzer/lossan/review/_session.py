@@ -8,6 +8,8 @@ from statistics import median
 from threading import Lock
 from typing import Any, final
 
+import pyarrow as pa
+
 from lossan.errors import OptionError
 from lossan.review._agreement import cohen_kappa
 from lossan.review._decision import Decision, Name, Shown, now
@@ -18,7 +20,7 @@ from lossan.review._press import Plan, Press, ReviewError
 from lossan.review._queue import queue
 from lossan.review._standing import Standing
 from lossan.review._stopping import stopping
-from lossan.review._suspects import Suspect, Suspects, class_names, read_suspects
+from lossan.review._suspects import Suspect, Suspects, class_names, read_suspects, reasons
 
 
 @final
@@ -41,6 +43,7 @@ class Review:
         self._places = _places([suspects.at(row) for row in self._queue])
         self._labels = _labels(plan.classes, suspects.labels())
         self._names = class_names(folder, self._labels)
+        self._why = reasons(folder, suspects.table.take(pa.array(self._queue, pa.int64())))
         self._refresh()
 
     @property
@@ -89,6 +92,7 @@ class Review:
                 "classes": [{"label": x, "name": self._names.get(x)} for x in self._labels],
                 "last": self._last(name),
                 "may_adjudicate": self._may_adjudicate(name),
+                "folder": str(self._folder),
                 "file": self._log.path.name,
             }
 
@@ -202,6 +206,7 @@ class Review:
             "suggested": suspect.suggested,
             "rank": suspect.rank,
             "probability": suspect.probability,
+            "why": self._why.get(suspect.sample_id),
         }
         if adjudicating:
             item["opinions"] = self._opinions(suspect)

@@ -130,6 +130,11 @@ def _expected(findings: "Findings", unseen: NDArray[np.bool_]) -> float | None:
 def _advice(left: int, streak: int, clean: int, skipped: int, at_most: float) -> str:
     if not left:
         return "All suspects have been reviewed."
+    if not streak:
+        return (
+            f"Go on: {left:,} suspects are left; {clean} right labels in a row, in order of "
+            "suspicion, would be enough."
+        )
     if streak < clean:
         return (
             f"Go on: {left:,} suspects are left, and the last {streak} in order of suspicion had "
@@ -149,4 +154,5 @@ def _advice(left: int, streak: int, clean: int, skipped: int, at_most: float) ->
 def _left(expected: float | None) -> str:
     if expected is None:
         return ""
-    return f" About {expected:.1f} wrong labels are expected among all samples not reviewed."
+    about = f"{expected:,.0f}" if expected >= 10 else f"{expected:.1f}"
+    return f" About {about} wrong labels are expected among all samples not reviewed."

@@ -11,11 +11,12 @@ import pyarrow.compute as pc
 
 from lossan.errors import LossanError, TableError
 from lossan.io import SEQUENCES, SUMMARY, read_findings, read_log
+from lossan.report import read_reasons
 from lossan.review._decision import Name
 
 _COLUMNS = (
     *("sample_id", "flagged", "rank", "label", "score", "probability", "suggested_label"),
-    *("path", "group"),
+    *("path", "group", "f1_mean"),
 )
 
 
@@ -119,6 +120,14 @@ def class_names(folder: Path, labels: list[Name]) -> dict[Name, str]:
         return {}
     numbers = [label for label in labels if isinstance(label, int) and 0 <= label < len(stated)]
     return {number: str(stated[number]) for number in numbers}
+
+
+def reasons(folder: Path, suspects: pa.Table) -> dict[Name, str]:
+    """Return why samples are suspected, of those whose losses the folder holds."""
+    try:
+        return read_reasons(folder, suspects)
+    except LossanError:  # a convenience, as names are; the report tells what is wrong
+        return {}
 
 
 def _suspect(row: int, entry: dict[str, Any]) -> Suspect:

@@ -3,7 +3,13 @@
 from lossan.training._adapters import Adapter, find_adapter, installed_adapters
 from lossan.training._batches import image_batches
 from lossan.training._factories import call_factory
-from lossan.training._history import History, evaluation_figures, read_history, right_of
+from lossan.training._history import (
+    History,
+    evaluation_figures,
+    history_file,
+    read_history,
+    right_of,
+)
 from lossan.training._images import augment, load_image, open_image
 from lossan.training._options import TrainOptions
 from lossan.training._plan import TrainPlan, make_plan, not_ours
@@ -29,6 +35,7 @@ __all__ = [
     "epoch_order",
     "evaluation_figures",
     "find_adapter",
+    "history_file",
     "image_batches",
     "installed_adapters",
     "load_image",

@@ -32,9 +32,14 @@ class TrainPlan:
 
     def identity(self) -> dict[str, Any]:
         """Return what a resumed training must share: options and samples, the epochs aside."""
-        own = {k: v for k, v in self.options.provenance().items() if k != "epochs"}
-        table = self.train.fingerprint
-        return {**own, "record": self.options.record, "labels_table": table}
+        options = self.options
+        return {
+            **{k: v for k, v in options.provenance().items() if k != "epochs"},
+            "record": options.record,
+            "precision": options.precision,
+            "labels_table": self.train.fingerprint,
+            "test_table": self.test.fingerprint if self.test else None,
+        }
 
     def check_identity(self, stored: Mapping[str, Any], checkpoint: Path) -> None:
         """Refuse a checkpoint of a training with other options or another labels table.
@@ -52,7 +57,7 @@ class TrainPlan:
                 "order, or name another log."
             )
 
-    def recorder_options(self, *, keep_epochs: int) -> dict[str, Any]:
+    def recorder_options(self, *, keep_epochs: int, **stated: str) -> dict[str, Any]:
         """Return what the Recorder is made with, the same for every adapter.
 
         Parameters
@@ -60,6 +65,8 @@ class TrainPlan:
         keep_epochs : int
             How many epochs the checkpoint to go on from holds; what was recorded after it is
             recorded again.
+        **stated
+            What the adapter states in the log besides the options: the device and so on.
         """
         samples = self.train
         named = {"true_labels": samples.true_labels, "groups": samples.groups}
@@ -70,7 +77,7 @@ class TrainPlan:
             "labels": dict(zip(samples.ids, samples.given(), strict=True)),
             "paths": dict(zip(samples.ids, samples.paths, strict=True)),
             "classes": samples.classes,
-            "metadata": self.options.provenance(),
+            "metadata": {**self.options.provenance(), **stated},
             **{
                 name: dict(zip(samples.ids, values, strict=True))
                 for name, values in named.items()

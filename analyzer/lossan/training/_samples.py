@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lossan.errors import TableError
 from lossan.io import LabelsTable, read_labels
 from lossan.losslog import encode
-from lossan.training._images import SUFFIXES, check_image
+from lossan.training._images import SUFFIXES, check_images
 
 _LISTED = 20  # unreadable images named in a message; the rest are counted
 
@@ -114,7 +114,7 @@ def read_samples(
     paths = [str(path) for path in table.table["path"].to_pylist()]
     files = [root / path for path in paths]
     _check_inside(table.name, root, paths)
-    problems = {i: why for i, file in enumerate(files) if (why := check_image(file))}
+    problems = check_images(files)
     if problems and not skip_unreadable:
         raise TableError(_unreadable(table.name, paths, problems))
     keep = [i for i in range(len(paths)) if i not in problems]

@@ -27,25 +27,31 @@ const NAMED = {
 };
 const SHIFTED = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down" };
 
-export const HELP = [
-  ["k", "keep the given label"],
-  ["1 to 9, then letters", "this class, as numbered beside its name"],
-  ["/", "choose a class by its name"],
-  ["u", "unsure"],
-  ["x", "exclude: of no use, whatever its label"],
-  ["Enter", "blinded, once labels are shown: stay with it, next image"],
-  ["z", "undo the last decision"],
-  ["← or Backspace", "the image before"],
-  ["→", "the next image, without a decision"],
-  ["+ −", "zoom; also the wheel, or two fingers"],
-  ["0", "fit the image"],
-  ["Shift + arrows", "move the image; also by dragging it"],
-  ["b, Shift + b", "brighter, darker"],
-  ["c, Shift + c", "more contrast, less"],
-  ["r", "brightness, contrast and zoom as they were"],
-  ["?", "these keys"],
-  ["Esc", "close; while a decision is not saved: give it up"],
-];
+export const HELP = {
+  Decide: [
+    ["k", "keep the given label"],
+    ["1 to 9", "this class, by its number, or letter after 9"],
+    ["/", "choose a class by its name"],
+    ["u", "unsure"],
+    ["x", "exclude: of no use, whatever its label"],
+    ["Enter", "blinded, once labels are shown: stay with it"],
+    ["z", "undo the last decision"],
+  ],
+  Go: [
+    ["←", "the image before; also Backspace"],
+    ["→", "the next image, without a decision"],
+    ["?", "these keys"],
+    ["Esc", "close; give up a decision that is not saved"],
+  ],
+  Look: [
+    ["+ −", "zoom; also the wheel, or two fingers"],
+    ["0", "fit the image"],
+    ["Shift + arrows", "move the image; also by dragging it"],
+    ["b, Shift + b", "brighter, darker"],
+    ["c, Shift + c", "more contrast, less"],
+    ["r", "all as it was"],
+  ],
+};
 
 export const classKey = (place) => CLASS_KEYS[place] ?? null;
 

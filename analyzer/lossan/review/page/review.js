@@ -83,7 +83,7 @@ async function progress() {
   await pause(300); // keys that follow soon ask once
   if (now !== asked) return;
   const told = await getProgress(queue.reader);
-  if (now === asked) view.progress(told, queue);
+  if (now === asked) view.progress(told, queue, state);
 }
 
 const inform = () => progress().catch(() => {}); // the next decision asks again
@@ -176,6 +176,7 @@ async function finish() {
   item = null;
   viewer.say(element("p", { className: "none" }, "All images of the queue are decided."));
   byId("facts").replaceChildren();
+  byId("why").textContent = "";
   byId("go-on").hidden = true;
   say("All images of the queue are decided.");
   await openStatus().catch((error) => trouble(error.message));
@@ -186,11 +187,12 @@ async function openStatus() {
     getProgress(queue.reader),
     getState(queue.reader, queue.adjudicating),
   ]);
-  view.progress(told, queue);
+  view.progress(told, queue, state);
   const actions = [];
   if (now.may_adjudicate && told.differ > 0 && !queue.adjudicating) {
     const text = `Adjudicate ${told.differ} on which readers differ`;
     actions.push(button(text, () => begin(queue.reader, true)));
+    actions[0].className = "strong";
   }
   if (queue.adjudicating && !state.only_differences) {
     actions.push(button("Back to the queue", () => begin(queue.reader, false)));
@@ -320,6 +322,7 @@ async function begin(reader, adjudicating) {
   sessionStorage.setItem("reader", queue.reader);
   byId("findings").textContent = state.findings;
   byId("reader").textContent = queue.reader;
+  byId("mode").textContent = queue.adjudicating ? "adjudication" : state.blinded ? "blinded" : "";
   document.title = `Review of ${state.findings}`;
   if (queue.total === 0) return finish();
   const first = queue.undecided(0);

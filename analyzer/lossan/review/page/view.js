@@ -33,11 +33,8 @@ export class View {
       return button;
     });
     byId("classes").replaceChildren(...this.#buttons);
-    byId("key-list").replaceChildren(
-      ...HELP.map(([key, does]) =>
-        element("tr", {}, element("th", { scope: "row" }, key), element("td", {}, does)),
-      ),
-    );
+    byId("classes").classList.toggle("many", classes.length > 6);
+    byId("key-list").replaceChildren(...Object.entries(HELP).map(keys));
   }
 
   called(label) {
@@ -63,6 +60,7 @@ export class View {
       button.setAttribute("aria-pressed", String(pressed === command));
     }
     byId("go-on").hidden = !revealed;
+    byId("why").textContent = item.why ?? "";
     byId("count").textContent = `${number} of ${total}`;
   }
 
@@ -78,7 +76,8 @@ export class View {
     return told.join(" ");
   }
 
-  progress(told, { reader, done, total }) {
+  progress(told, queue, state) {
+    const { reader, done, total } = queue;
     const { stopping, seconds, agreement, differ } = told;
     const left = total - done;
     const minutes = seconds === null ? null : Math.max(1, Math.round((left * seconds) / 60));
@@ -93,7 +92,7 @@ export class View {
       ["Right labels in a row", String(stopping.clean_in_a_row)],
       [
         "Wrong labels expected among the others",
-        stopping.expected_left === null ? "-" : stopping.expected_left.toFixed(1),
+        stopping.expected_left === null ? "-" : stopping.expected_left.toFixed(stopping.expected_left < 10 ? 1 : 0),
       ],
       ["Time per image, median", seconds === null ? "-" : `${seconds.toFixed(1)} s`],
       ...agreement.map((pair) => [`${pair.readers.join(" and ")} agree`, agreed(pair)]),
@@ -106,6 +105,22 @@ export class View {
       );
     }
     byId("status-text").replaceChildren(element("p", {}, stopping.advice), table);
+    this.#ended(queue, state, stopping.queue_left);
+  }
+
+  // Say what the queue has come to, and what is next once all of it is decided.
+  #ended({ done, total, adjudicating }, { folder, file }, left) {
+    const whole = adjudicating ? "All differences are settled" : "All images are decided";
+    byId("status-title").textContent = done < total ? "Progress" : whole;
+    if (done < total) return;
+    const more = [];
+    if (left > 0 && !adjudicating) {
+      const text = `${left.toLocaleString("en")} flagged samples are not in this queue; a larger --top, or none, takes them in.`;
+      more.push(element("p", {}, text));
+    }
+    const next = element("p", {}, `Every decision stands in ${file}. The corrected labels are written by `);
+    next.append(element("code", {}, `lossan apply LABELS ${folder} -o corrected.csv`));
+    byId("status-text").append(...more, next);
   }
 
   #facts(item, number, adjudicating) {
@@ -124,7 +139,7 @@ export class View {
       about.unshift(`${item.group}, image ${item.place[0]} of ${item.place[1]}`);
     } else if (item.group !== null) about.unshift(String(item.group));
     if (item.probability !== null) {
-      about.push(`wrong with probability ${Math.round(100 * item.probability)}%`);
+      about.push(`${Math.round(100 * item.probability)}% likely wrong`);
     }
     found.push(element("p", { className: "soft" }, about.join(" · ")));
     const labels = element("dl");
@@ -158,6 +173,15 @@ export class View {
     const chosen = item.decision?.action === "relabel" && item.decision.label === label;
     button.setAttribute("aria-pressed", String(chosen));
   }
+}
+
+function keys([title, rows]) {
+  const table = element("table", {}, element("caption", {}, title));
+  for (const [key, does] of rows) {
+    const name = element("th", { scope: "row" }, element("kbd", {}, key));
+    table.append(element("tr", {}, name, element("td", {}, does)));
+  }
+  return table;
 }
 
 function agreed({ n, agreement, kappa, low, high }) {

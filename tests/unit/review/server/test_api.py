@@ -47,6 +47,17 @@ def test_a_sample(browse, found):
     for field, column in {"id": "sample_id", "given": "label", "group": "group"}.items():
         assert item[field] == finding[column]
     assert item["suggested"] == finding["suggested_label"]
+    assert f"Its mean loss is {finding['f1_mean']:.2f}, where others" in item["why"]
+
+
+def test_why_is_said_of_every_suspect_but_not_while_blinded(browse, base):
+    browser = browse()
+    assert all(browser.item(row)["why"] for row in browser.state()["queue"])
+    hidden = browse(blinded=True)
+    assert not any("why" in hidden.item(row) for row in hidden.state()["queue"])
+    (base / "findings" / "sequences.parquet").unlink()  # a convenience: nothing else needs it
+    without = browse()
+    assert {without.item(row)["why"] for row in without.state()["queue"]} == {None}
 
 
 def test_a_decision_is_on_disk_before_its_answer(browse, kept, found):

@@ -1,0 +1,84 @@
+"""The report in a browser: who can use it, sorted and filtered, and that it asks nobody."""
+
+import subprocess
+import sys
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+pytestmark = pytest.mark.browser
+SIZES = {"desktop": (1280, 800), "phone": (360, 640)}
+
+
+@pytest.fixture(scope="module")
+def report(analysed, tmp_path_factory):
+    file = tmp_path_factory.mktemp("report") / "report.html"
+    command = ["report", analysed / "findings", "--images", analysed / "images", "-o", file]
+    subprocess.run(
+        [sys.executable, "-m", "lossan", *map(str, command)], check=True, capture_output=True
+    )
+    return file.as_uri()
+
+
+@pytest.fixture
+def read(chromium, report):
+    """Return a function that opens the report; whatever it says or asks for fails."""
+    contexts, said, asked = [], [], []
+
+    def open_page(**options):
+        contexts.append(chromium.new_context(**options))
+        page = contexts[-1].new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(report)
+        page.wait_for_selector("#controls:not([hidden])")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert said == []
+    assert {url for url in asked if not url.startswith("data:")} == {report}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_accessible_by_axe(size, scheme, read):
+    width, height = SIZES[size]
+    looks = {"viewport": {"width": width, "height": height}, "color_scheme": scheme}
+    page = read(bypass_csp=True, **looks)  # axe is put into the page past its policy
+    found = Axe().run(page).response["violations"]
+    assert [(v["id"], [node["html"] for node in v["nodes"]]) for v in found] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_sorted_and_filtered(read):
+    page = read()
+    cards = page.locator("#list > li:not([hidden])")
+    total = cards.count()
+    flagged = page.locator("#list > li[data-flagged='1']").count()
+    assert 0 < flagged < total
+    page.select_option("[name=flag]", "1")
+    page.wait_for_function(
+        f"() => document.querySelector('#count').textContent.startsWith('{flagged} of')"
+    )
+    assert cards.count() == flagged
+    page.select_option("[name=sort]", "loss")
+    losses = "all => all.map(card => Number(card.dataset.loss))"
+    page.wait_for_function(
+        "() => { const l = [...document.querySelectorAll('#list > li')].map(c => +c.dataset.loss);"
+        " return l.every((v, i) => i === 0 || l[i - 1] >= v); }"
+    )
+    found = cards.evaluate_all(losses)
+    assert found == sorted(found, reverse=True)
+    name = cards.first.get_attribute("data-name")
+    page.fill("[name=text]", name)
+    page.wait_for_function("() => document.querySelector('#count').textContent.startsWith('1 of')")
+    page.click("text=Show all")
+    page.wait_for_function(
+        f"() => document.querySelector('#count').textContent.startsWith('{total} of')"
+    )
+    assert cards.evaluate_all("all => all.map(c => Number(c.dataset.rank))") == sorted(
+        cards.evaluate_all("all => all.map(c => Number(c.dataset.rank))")
+    )
