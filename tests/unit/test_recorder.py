@@ -23,12 +23,6 @@ def cells(log):
     }
 
 
-def record_epochs(recorder, epochs, ids=("a", "b", "c")):
-    for epoch in epochs:
-        recorder.record(list(ids), [epoch + place / 10 for place in range(len(ids))])
-        recorder.end_epoch()
-
-
 @settings(max_examples=40, deadline=None)
 @given(
     epochs=st.lists(
