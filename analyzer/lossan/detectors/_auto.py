@@ -1,4 +1,4 @@
-"""The detector to recommend: contradiction, weighed by epoch, against a stated null."""
+"""The detector to recommend: a sharpened loss, weighed by epoch, against what right labels do."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -11,7 +11,7 @@ from lossan.detectors._base import Context, Detection, Detector
 from lossan.detectors._contradiction import Margins, average
 from lossan.detectors._scored import check_apart
 from lossan.excess import Excess, fit_excess
-from lossan.lapse import fit_lapse
+from lossan.lapse import Lapse, fit_lapse
 from lossan.losslog import LossLog
 from lossan.signals import n_classes
 
@@ -21,16 +21,19 @@ Rows = NDArray[np.intp]
 
 _SHARP = 2.0  # of the sharpened loss: its knee is as wide as half of a typical margin
 _LEAST = 0.2  # where wrong labels may pile up: the network contradicts them by more than this
-_SEEN = 3.907  # nats: the 95% quantile of chi-square with 3 degrees of freedom, halved
-_ENOUGH = 2000  # samples: with fewer, unsqueezed scores show nothing
-_HINT = 1.0  # nats: what unsqueezed scores, whose pile of wrong labels is flatter, must show
-_RARE = 0.01  # a lapse rate below this is that of any gold standard
+# Nats of likelihood, each half a quantile of chi-square: an excess, three parameters, at 95%; a
+# lapse rate, one parameter, at 95%, and at 99.99%.
+_SEEN, _LAPSES, _SURE = 3.907, 1.921, 7.568
+_ENOUGH = 2000  # samples: with fewer, unsqueezed margins show nothing
+_RARE = 0.01  # fewer wrong labels than this are those of any gold standard
 _ROUGH, _BULK = 0.1, 0.6  # quantiles: where a first look at the excess begins, and a second at most
 _UNSEEN = (
     "no more contradicted labels than hard right ones explain, so none is flagged; the ranking "
     "stands: look at its top and stop when that finds nothing"
 )
+_NEAR = 1.25  # times: by no more does a lapse rate lessen what the other readings say
 _SLOPES = np.geomspace(0.5, 1.5, 25)
+_DOUBTS = (0.1, 0.9)  # probabilities between which a label may be wrong or right
 _UNTIED = 1e-6  # of the score, added to log odds: where all are certain the score still ranks
 _KEPT = 0.999  # of the unsqueezed scores: the highest few would set the scale
 _Z = 1.959963984540054
@@ -45,26 +48,31 @@ class Auto(Detector):
        the epochs of the sharpened loss, log(1 + exp(-2 margin)): it grows with the contradiction,
        as the loss does, and cares less how firmly a label is confirmed. Epochs are weighed by how
        well they tell apart what the first, unweighted score calls wrong and right (Fisher's
-       criterion).
+       criterion), times the spread of their losses, which falls to nothing once all is memorised.
     2. Whether any label is wrong is asked in two ways. Wrong labels are contradicted however sure
        the network is: a lapse rate (`lossan.lapse`) of 1% or more that is significant at the 5%
        level says so. Or they pile up where right ones only thin out: an excess over a falling
-       null (`lossan.excess`), in two of three ways to squeeze the margins, and, from 2,000
-       samples on, in the unsqueezed ones. Without either nothing is flagged.
+       null (`lossan.excess`), significant at the 5% level in two of three ways to squeeze the
+       margins, and in the unsqueezed ones too, of 1% or more, except of fewer than 2,000 samples
+       of two classes, where those show nothing. Without either nothing is flagged.
     3. How many are flagged is read from the excess of the scores, begun where about as many right
        labels are left out as there seem to be wrong ones, and from the paper's split of the six
-       features in two: the smaller of both where the lapse rate is seen, their geometric mean
-       where it is not, since wrong labels that were learnt by heart are no excess. The excess
-       gives the probabilities, moved so that they cross 1/2 there.
+       features in two. Both take hard samples for wrong labels, so where a lapse rate is seen the
+       smaller one counts, lessened a little where the lapse rate is smaller still. Where none is
+       seen, wrong labels were learnt by heart or look like another class: then the excess of the
+       squeezed scores counts with the split, and of few samples that of the scores, in their
+       geometric mean. No more are flagged than are contradicted. The excess gives the
+       probabilities, moved so that they cross 1/2 there.
     4. The noise rate is the share flagged, where the missed and the wrongly flagged balance. Its
        interval spans all readings, the mirrored margins among them (wrong labels look like right
        ones with the sign turned), and begins at 0 where no lapse rate is seen.
     """
 
     name: ClassVar[str] = "auto"
-    summary: ClassVar[str] = "contradiction of the label, weighed by epoch, against a stated null"
+    summary: ClassVar[str] = "the sharpened loss, weighed by epoch, against what right labels do"
     reference: ClassVar[str] = (
-        "lossan; margins after Pleiss et al. 2020, empirical null after Efron 2004"
+        "lossan; margins after Pleiss et al. 2020, lapse rate after Wichmann and Hill 2001, "
+        "empirical null after Efron 2004"
     )
 
     def detect(self, log: LossLog, context: Context) -> Detection:
@@ -109,23 +117,26 @@ class Auto(Detector):
         rows = np.flatnonzero(context.features.scorable)
         scale = Margins.of(log, rows)
         against = scale.against(log, rows)
-        weights = self._weights(against, scale)
+        weights = self._weights(against, scale, log.loss[rows])
         score = average(against, _sharpened, weights)
-        plain = average(against, np.asarray, np.ones(len(weights)), scale.typical)
-        lapse = fit_lapse(-plain, n_classes(log) or 2)
-        lapses = lapse.gain >= _SEEN and lapse.share >= _RARE
+        plain = average(against, np.asarray, weights, scale.typical)
+        classes = n_classes(log) or 2
+        lapse = fit_lapse(-plain, classes)
+        lapses = lapse.gain >= _LAPSES and lapse.share >= _RARE
         excess = _excess(score)
         split = float(_split(context, rows).mean())
-        gain = lapse.gain if lapses else _gain(against, weights, scale)
-        wanted = min(excess.share, split) if lapses else float(np.sqrt(excess.share * split))
-        found = gain >= _SEEN and round(wanted * len(rows)) > 0
+        lacking = 0.0 if lapses else _lacking(score, against, weights, scale, classes)
+        wanted = _wanted(score, excess.share, split, lapse if lapses else None)
+        wanted = min(wanted, float((score > _sharp(0.0)).mean()))  # the network agrees with others
+        found = lacking == 0 and round(wanted * len(rows)) > 0
         probability = excess.probability
         if found:
             probability = _moved(score, probability, round(wanted * len(rows)))
         else:  # no more believable than the excess itself is
-            probability = probability / (1 + np.exp(min(max(_SEEN - gain, 0.0), 700.0)))
+            probability = probability / (1 + np.exp(lacking))
         flags = (probability > 0.5) & found
         shares = [excess.share, split, lapse.share if lapses else 0.0] if found else []
+        shares += [float((probability > doubt).mean()) for doubt in _DOUBTS if found]
         return _Judged(
             rows=rows,
             scale=scale,
@@ -137,11 +148,12 @@ class Auto(Detector):
             noise_rate=_noise_rate(plain, float(flags.mean()), shares),
         )
 
-    def _weights(self, against: Matrix, scale: Margins) -> Vector:
+    def _weights(self, against: Matrix, scale: Margins, loss: Matrix) -> Vector:
         """Return what each epoch weighs, shape (n_epochs,)."""
         score = average(against, _sharpened, np.ones(against.shape[1]))
         check_apart(self.name, score)
-        return _fisher(against, scale.typical, fit_excess(score, least=_sharp_least()).probability)
+        wrong = fit_excess(score, least=_sharp(_LEAST)).probability
+        return _spread(loss) * _fisher(against, scale.typical, wrong)
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,8 +225,8 @@ def _sharpened(values: Vector) -> Vector:
     return np.asarray(np.logaddexp(0.0, _SHARP * values), np.float64)
 
 
-def _sharp_least() -> float:
-    return float(_sharpened(np.array(_LEAST)))
+def _sharp(value: float) -> float:
+    return float(_sharpened(np.array(value)))
 
 
 def _softsign(values: Vector) -> Vector:
@@ -223,6 +235,15 @@ def _softsign(values: Vector) -> Vector:
 
 def _half_tanh(values: Vector) -> Vector:
     return np.asarray(np.tanh(values / 2), np.float64)
+
+
+def _spread(loss: Matrix) -> Vector:
+    """Return the standard deviation of each epoch's losses, which falls as all are memorised."""
+    found = np.zeros(loss.shape[1])
+    for epoch, values in enumerate(loss.T):
+        seen = values[~np.isnan(values)]
+        found[epoch] = seen.std(dtype=np.float64) if len(seen) else 0.0
+    return found
 
 
 def _fisher(against: Matrix, typical: Vector, wrong: Vector) -> Vector:
@@ -252,21 +273,38 @@ def _excess(score: Vector) -> Excess:
     A null begun too high sees wrong labels alone where they are many, one begun too low takes
     the hard right ones for wrong: a first look says how many there may be.
     """
-    least = _sharp_least()
+    least = _sharp(_LEAST)
     rough = fit_excess(score, least=least, start=_ROUGH).share
     return fit_excess(score, least=least, start=max(_BULK - rough, 0.0))
 
 
-def _gain(against: Matrix, weights: Vector, scale: Margins) -> float:
-    """Return by how many nats an excess shows, 0 where it is the squeezing's own doing."""
-    unsqueezed = average(against, np.asarray, weights, scale.typical)
-    if len(unsqueezed) >= _ENOUGH:
-        kept = unsqueezed[unsqueezed <= np.quantile(unsqueezed, _KEPT)]
-        if fit_excess(kept, least=_LEAST).gain < _HINT:
-            return 0.0
+def _wanted(score: Vector, excess: float, split: float, lapse: Lapse | None) -> float:
+    """Return the share to flag that several readings agree on."""
+    if lapse is not None:
+        least = min(excess, split)
+        if lapse.gain < _SURE or lapse.share > least:
+            return least
+        return max(float(np.sqrt(least * lapse.share)), least / _NEAR)
+    # where wrong labels were learnt by heart few scores are high, yet squeezed ones pile up
+    squeezed = fit_excess(1 - np.exp(-score), least=1 - np.exp(-_sharp(_LEAST))).share
+    readings = [squeezed, split] if len(score) >= _ENOUGH else [squeezed, split, excess]
+    return float(np.prod(readings) ** (1 / len(readings)))
+
+
+def _lacking(
+    score: Vector, against: Matrix, weights: Vector, scale: Margins, classes: int
+) -> float:
+    """Return how many nats an excess lacks to be seen; 0 where it is."""
     ways = ((np.tanh, _LEAST), (_softsign, _LEAST / 2), (_half_tanh, _LEAST / 2))
-    scores = [(average(against, squeeze, weights, scale.typical), at) for squeeze, at in ways]
-    return float(np.median([fit_excess(score, least=at).gain for score, at in scores]))
+    late = weights * np.arange(1, len(weights) + 1)  # each epoch knows more than the one before
+    scores = [(average(against, squeeze, late, scale.typical), at) for squeeze, at in ways]
+    gain = float(np.median([fit_excess(squeezed, least=at).gain for squeezed, at in scores]))
+    if classes > 2 or len(score) >= _ENOUGH:
+        # what squeezing piled up is none: here in the one margin that would have this score
+        firmly = np.log(np.expm1(np.maximum(score, 1e-12))) / _SHARP
+        pile = fit_excess(firmly[firmly <= np.quantile(firmly, _KEPT)], least=_LEAST)
+        gain = min(gain, pile.gain if pile.share >= _RARE else 0.0)
+    return max(_SEEN - gain, 0.0)
 
 
 def _split(context: Context, rows: Rows) -> NDArray[np.bool_]:
