@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
@@ -54,6 +54,7 @@ def test_the_likelihood_is_another_optimisers():
     assert found.gain == pytest.approx(bound.fun - free.fun, rel=0.03)
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 100), unit=st.floats(1e-3, 1e3))
 def test_neither_order_nor_unit_counts(seed, unit):
     margin = np.round(margins(300, 0.1, 2.0, seed), 1)  # many equal ones

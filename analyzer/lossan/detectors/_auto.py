@@ -22,8 +22,8 @@ Rows = NDArray[np.intp]
 _SHARP = 2.0  # of the sharpened loss: its knee is as wide as half of a typical margin
 _LEAST = 0.2  # where wrong labels may pile up: the network contradicts them by more than this
 # Nats of likelihood, each half a quantile of chi-square: an excess, three parameters, at 95%; a
-# lapse rate, one parameter, at 95%, and at 99.99%.
-_SEEN, _LAPSES, _SURE = 3.907, 1.921, 7.568
+# lapse rate, one parameter, at 99%, and at 99.99%.
+_SEEN, _LAPSES, _SURE = 3.907, 3.317, 7.568
 _ENOUGH = 2000  # samples: with fewer, unsqueezed margins show nothing
 _RARE = 0.01  # fewer wrong labels than this are those of any gold standard
 _ROUGH, _BULK = 0.1, 0.6  # quantiles: where a first look at the excess begins, and a second at most
@@ -50,7 +50,7 @@ class Auto(Detector):
        well they tell apart what the first, unweighted score calls wrong and right (Fisher's
        criterion), times the spread of their losses, which falls to nothing once all is memorised.
     2. Whether any label is wrong is asked in two ways. Wrong labels are contradicted however sure
-       the network is: a lapse rate (`lossan.lapse`) of 1% or more that is significant at the 5%
+       the network is: a lapse rate (`lossan.lapse`) of 1% or more that is significant at the 1%
        level says so. Or they pile up where right ones only thin out: an excess over a falling
        null (`lossan.excess`), significant at the 5% level in two of three ways to squeeze the
        margins, and in the unsqueezed ones too, of 1% or more, except of fewer than 2,000 samples
