@@ -1,7 +1,5 @@
 """The Recorder against a plain dictionary, and what it tells."""
 
-import subprocess
-import sys
 import threading
 from datetime import datetime
 
@@ -23,12 +21,6 @@ def cells(log):
         (log.sample_id[row].as_py(), int(log.epochs[column])): float(log.loss[row, column])
         for row, column in zip(*np.nonzero(~np.isnan(log.loss)), strict=True)
     }
-
-
-def record_epochs(recorder, epochs, ids=("a", "b", "c")):
-    for epoch in epochs:
-        recorder.record(list(ids), [epoch + place / 10 for place in range(len(ids))])
-        recorder.end_epoch()
 
 
 @settings(max_examples=40, deadline=None)
@@ -297,145 +289,3 @@ def test_labels_may_come_with_the_records(tmp_path):
             recorder.record([1, 2], [0.1, 0.2], labels=np.array([5, 6]))
             recorder.end_epoch()
     assert read_log(tmp_path / "run.parquet").label.to_pylist() == [5, 6]
-
-
-def test_npz_is_written_when_asked_for(tmp_path):
-    with Recorder(tmp_path / "run.npz") as recorder:
-        record_epochs(recorder, range(2))
-    assert (tmp_path / "run.npz").read_bytes()[:2] == b"PK"
-    assert len(cells(read_log(tmp_path / "run.npz"))) == 6
-
-
-def test_nothing_is_replaced_unasked(tmp_path):
-    path = tmp_path / "run.parquet"
-    with Recorder(path) as recorder:
-        record_epochs(recorder, range(2))
-    before = path.read_bytes()
-    with pytest.raises(LossanError, match=r"resume=True .* overwrite=True"):
-        Recorder(path)
-    assert path.read_bytes() == before
-    with Recorder(path, overwrite=True) as recorder:
-        assert recorder.n_epochs == 0
-        record_epochs(recorder, range(3))
-    assert read_log(path).n_epochs == 3
-    with pytest.raises(LossanError, match="give one"):
-        Recorder(path, resume=True, overwrite=True)
-
-
-def test_resuming_a_closed_log_goes_on(tmp_path):
-    path = tmp_path / "run.parquet"
-    with Recorder(path, recorded="train", metadata={"model": "tiny"}) as recorder:
-        record_epochs(recorder, range(2))
-    with Recorder(path, resume=True) as recorder:
-        assert recorder.n_epochs == 2
-        record_epochs(recorder, [2])
-    log = read_log(path)
-    assert (log.n_epochs, log.recorded, log.metadata["model"]) == (3, "train", "tiny")
-    assert log.loss[0].tolist() == [0, 1, 2]
-
-
-def test_resuming_keeps_the_epochs_a_checkpoint_has(tmp_path):
-    path = tmp_path / "run.parquet"
-    recorder = Recorder(path)
-    record_epochs(recorder, range(3))
-    recorder._folder.release()  # as a crash does
-    with pytest.raises(LossanError, match="holds 3 epochs"):
-        Recorder(path, resume=True, keep_epochs=4)
-    with Recorder(path, resume=True, keep_epochs=1) as recorder:
-        assert recorder.n_epochs == 1
-        record_epochs(recorder, [7])
-    assert read_log(path).loss[0].tolist() == [0, 7]
-
-
-def test_the_other_kind_of_recording_is_refused(tmp_path):
-    path = tmp_path / "run.parquet"
-    with Recorder(path, recorded="train") as recorder:
-        record_epochs(recorder, range(2))
-    with pytest.raises(LossanError, match="'eval', but"):
-        Recorder(path, resume=True, recorded="eval")
-    with Recorder(path, resume=True, recorded="train") as recorder:
-        assert recorder.n_epochs == 2
-
-
-def test_an_exception_keeps_the_ended_epochs_and_says_where(tmp_path, capsys):
-    path = tmp_path / "run.parquet"
-
-    def interrupted():
-        with Recorder(path) as recorder:
-            record_epochs(recorder, range(2))
-            recorder.record(["a"], [9])
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        interrupted()
-    assert "2 ended epochs are safe in" in capsys.readouterr().err
-    assert read_log(f"{path}.recording").n_epochs == 2
-    with pytest.raises(LossanError, match=r"run\.parquet\.recording"):
-        read_log(path)
-
-
-def test_an_open_epoch_is_ended_by_closing(tmp_path):
-    recorder = Recorder(tmp_path / "run.parquet")
-    record_epochs(recorder, range(2))
-    recorder.record(["a", "b", "c"], [5, 5, 5])
-    with pytest.warns(RecordingWarning, match="not ended"):
-        recorder.close()
-    recorder.close()
-    assert read_log(tmp_path / "run.parquet").n_epochs == 3
-    with pytest.raises(LossanError, match="closed"):
-        recorder.record(["a"], [1])
-
-
-def test_epochs_that_were_never_ended_cannot_be_told_apart(tmp_path):
-    recorder = Recorder(tmp_path / "run.parquet")
-    for _ in range(2):
-        recorder.record(["a", "b"], [1, 2])
-    with pytest.raises(LossanError, match="end_epoch"):
-        recorder.close()
-
-
-def test_too_little_is_told(tmp_path):
-    with pytest.warns(RecordingWarning, match="nothing was recorded"), Recorder(tmp_path / "a.npz"):
-        pass
-    recorder = Recorder(tmp_path / "b.parquet")
-    record_epochs(recorder, [0])
-    with pytest.warns(RecordingWarning, match="only one epoch"):
-        recorder.close()
-    assert [p.name for p in tmp_path.iterdir()] == ["b.parquet"]
-    with pytest.raises(LossanError, match="nothing was recorded since"):
-        Recorder(tmp_path / "c.parquet").end_epoch()
-
-
-def test_a_full_disk_keeps_what_was_recorded_for_another_try(tmp_path, monkeypatch):
-    path = tmp_path / "run.parquet"
-    recorder = Recorder(path)
-    record_epochs(recorder, range(2))
-    recorder.record(["a", "b", "c"], [5, 5, 5])
-
-    def full(_):
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("os.fsync", full)
-        with pytest.raises(LossanError, match="No space left"):
-            recorder.end_epoch()
-    assert read_log(f"{path}.recording").n_epochs == 2
-    assert recorder.end_epoch().epoch == 3
-    with monkeypatch.context() as patch:
-        patch.setattr("os.fsync", full)
-        with pytest.raises(LossanError, match="No space left"):
-            recorder.close()
-    assert not path.exists()
-    recorder.close()
-    assert read_log(path).n_epochs == 3
-
-
-def test_a_second_process_is_refused(tmp_path):
-    path = tmp_path / "run.parquet"
-    recorder = Recorder(path)
-    code = f"import lossan; lossan.Recorder({str(path)!r}, resume=True)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "another process is recording" in done.stderr
-    record_epochs(recorder, range(2))
-    recorder.close()
-    subprocess.run([sys.executable, "-c", code], check=True)

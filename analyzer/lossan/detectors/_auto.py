@@ -1,4 +1,4 @@
-"""The detector to recommend: contradiction, weighed by epoch, against a stated null."""
+"""The detector to recommend: a sharpened loss, weighed by epoch, against what right labels do."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -11,23 +11,30 @@ from lossan.detectors._base import Context, Detection, Detector
 from lossan.detectors._contradiction import Margins, average
 from lossan.detectors._scored import check_apart
 from lossan.excess import Excess, fit_excess
+from lossan.lapse import Lapse, fit_lapse
 from lossan.losslog import LossLog
+from lossan.signals import n_classes
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float32]
 Rows = NDArray[np.intp]
 
+_SHARP = 2.0  # of the sharpened loss: its knee is as wide as half of a typical margin
 _LEAST = 0.2  # where wrong labels may pile up: the network contradicts them by more than this
-_SEEN = 3.907  # nats: the 95% quantile of chi-square with 3 degrees of freedom, halved
-_ENOUGH = 2000  # samples: with fewer, unsqueezed scores show nothing
+# Nats of likelihood, each half a quantile of chi-square: an excess, three parameters, at 95%; a
+# lapse rate, one parameter, at 99%, and at 99.99%.
+_SEEN, _LAPSES, _SURE = 3.907, 3.317, 7.568
+_ENOUGH = 2000  # samples: with fewer, unsqueezed margins show nothing
+_RARE = 0.01  # fewer wrong labels than this are those of any gold standard
+_ROUGH, _BULK = 0.1, 0.6  # quantiles: where a first look at the excess begins, and a second at most
 _UNSEEN = (
     "no more contradicted labels than hard right ones explain, so none is flagged; the ranking "
     "stands: look at its top and stop when that finds nothing"
 )
-_HINT = 1.0  # nats: what unsqueezed scores, whose pile of wrong labels is flatter, must show
-_UNLEARNED = 1.2  # times as many contradicted as found: nothing was learned by heart
-_APART = 1.5  # the cut is moved by no more than this factor
+_NEAR = 1.25  # times: by no more does a lapse rate lessen what the other readings say
 _SLOPES = np.geomspace(0.5, 1.5, 25)
+_DOUBTS = (0.1, 0.9)  # probabilities between which a label may be wrong or right
+_UNTIED = 1e-6  # of the score, added to log odds: where all are certain the score still ranks
 _KEPT = 0.999  # of the unsqueezed scores: the highest few would set the scale
 _Z = 1.959963984540054
 
@@ -36,30 +43,36 @@ _Z = 1.959963984540054
 class Auto(Detector):
     """Score how firmly the network contradicts a label, and flag what right labels cannot explain.
 
-    1. At each epoch the margin of the given label (or, from the loss alone, the logit of its
-       probability) is divided by the epoch's median absolute margin and squeezed by tanh, so that
-       1 means contradicted as firmly as other samples are confirmed, and -1 confirmed.
-    2. Epochs are averaged with weights, the square of: the variance of their losses, which falls
-       to nothing once all is memorised, times how well the epoch tells apart what the others call
-       wrong from what they call right (Fisher's criterion). Unless wrong labels are being
-       memorised, later epochs weigh more.
-    3. The scores are taken apart into a falling null and an excess (`lossan.excess`), squeezed in
-       three ways; their mean gives probabilities. Nothing is flagged unless null and excess pass
-       a likelihood-ratio test at the 5% level against the best falling log-concave density alone,
-       in two of the three ways, and the unsqueezed scores of 2,000 samples or more show an excess
-       too.
-    4. How many are flagged is the geometric mean of two readings: the excess, which misses wrong
-       labels that were memorised, and the paper's split of the six features in two, which takes
-       hard samples for wrong labels; the probabilities are moved so that they cross 1/2 there.
-       The noise rate is the share flagged, where the missed and the wrongly flagged balance. Its
-       interval spans all readings, the mirrored scores among them: wrong labels look like right
-       ones with the sign turned.
+    1. The margin of the given label (or, from the loss alone, the logit of its probability) is
+       measured in units of the log's median absolute margin. A sample's score is the mean over
+       the epochs of the sharpened loss, log(1 + exp(-2 margin)): it grows with the contradiction,
+       as the loss does, and cares less how firmly a label is confirmed. Epochs are weighed by how
+       well they tell apart what the first, unweighted score calls wrong and right (Fisher's
+       criterion), times the spread of their losses, which falls to nothing once all is memorised.
+    2. Whether any label is wrong is asked in two ways. Wrong labels are contradicted however sure
+       the network is: a lapse rate (`lossan.lapse`) of 1% or more that is significant at the 1%
+       level says so. Or they pile up where right ones only thin out: an excess over a falling
+       null (`lossan.excess`), significant at the 5% level in two of three ways to squeeze the
+       margins, and in the unsqueezed ones too, of 1% or more, except of fewer than 2,000 samples
+       of two classes, where those show nothing. Without either nothing is flagged.
+    3. How many are flagged is read from the excess of the scores, begun where about as many right
+       labels are left out as there seem to be wrong ones, and from the paper's split of the six
+       features in two. Both take hard samples for wrong labels, so where a lapse rate is seen the
+       smaller one counts, lessened a little where the lapse rate is smaller still. Where none is
+       seen, wrong labels were learnt by heart or look like another class: then the excess of the
+       squeezed scores counts with the split, and of few samples that of the scores, in their
+       geometric mean. No more are flagged than are contradicted. The excess gives the
+       probabilities, moved so that they cross 1/2 there.
+    4. The noise rate is the share flagged, where the missed and the wrongly flagged balance. Its
+       interval spans all readings, the mirrored margins among them (wrong labels look like right
+       ones with the sign turned), and begins at 0 where no lapse rate is seen.
     """
 
     name: ClassVar[str] = "auto"
-    summary: ClassVar[str] = "contradiction of the label, weighed by epoch, against a stated null"
+    summary: ClassVar[str] = "the sharpened loss, weighed by epoch, against what right labels do"
     reference: ClassVar[str] = (
-        "lossan; margins after Pleiss et al. 2020, empirical null after Efron 2004"
+        "lossan; margins after Pleiss et al. 2020, lapse rate after Wichmann and Hill 2001, "
+        "empirical null after Efron 2004"
     )
 
     def detect(self, log: LossLog, context: Context) -> Detection:
@@ -73,7 +86,7 @@ class Auto(Detector):
         found = self._judge(log, context)
         flags = found.flags.astype(np.float64)
         return Detection(
-            score=_spread_out(log.n_samples, found.rows, (1 + found.score) / 2),
+            score=_spread_out(log.n_samples, found.rows, found.score),
             flagged=_spread_out(log.n_samples, found.rows, flags) == 1,
             probability=_spread_out(log.n_samples, found.rows, found.probability),
             notes=found.notes,
@@ -104,24 +117,26 @@ class Auto(Detector):
         rows = np.flatnonzero(context.features.scorable)
         scale = Margins.of(log, rows)
         against = scale.against(log, rows)
-        weights = self._weights(against, log.loss, rows)
-        score = average(against, np.tanh, weights)
-        fits = [
-            fit_excess(score, least=_LEAST),
-            fit_excess(average(against, _softsign, weights), least=_LEAST / 2),
-            fit_excess(average(against, _half_tanh, weights), least=_LEAST / 2),
-        ]
-        probability = _agreed(score, fits)
-        gain = _gain(fits, average(against, np.asarray, weights))
-        split = _split(context, rows)
-        found = bool((probability > 0.5).any()) and gain >= _SEEN
+        weights = self._weights(against, scale, log.loss[rows])
+        score = average(against, _sharpened, weights)
+        plain = average(against, np.asarray, weights, scale.typical)
+        classes = n_classes(log) or 2
+        lapse = fit_lapse(-plain, classes)
+        lapses = lapse.gain >= _LAPSES and lapse.share >= _RARE
+        excess = _excess(score)
+        split = float(_split(context, rows).mean())
+        lacking = 0.0 if lapses else _lacking(score, against, weights, scale, classes)
+        wanted = _wanted(score, excess.share, split, lapse if lapses else None)
+        wanted = min(wanted, float((score > _sharp(0.0)).mean()))  # the network agrees with others
+        found = lacking == 0 and round(wanted * len(rows)) > 0
+        probability = excess.probability
         if found:
-            probability = _moved(score, probability, split)
+            probability = _moved(score, probability, round(wanted * len(rows)))
         else:  # no more believable than the excess itself is
-            probability = probability / (1 + np.exp(min(max(_SEEN - gain, 0.0), 700.0)))
+            probability = probability / (1 + np.exp(lacking))
         flags = (probability > 0.5) & found
-        shares = [fitted.share if fitted.gain >= _SEEN else 0.0 for fitted in fits]
-        shares += [float(split.mean())] if found else []
+        shares = [excess.share, split, lapse.share if lapses else 0.0] if found else []
+        shares += [float((probability > doubt).mean()) for doubt in _DOUBTS if found]
         return _Judged(
             rows=rows,
             scale=scale,
@@ -130,18 +145,15 @@ class Auto(Detector):
             probability=probability,
             flags=flags,
             notes=() if found else (_UNSEEN,),
-            noise_rate=_noise_rate(score, float(flags.mean()), shares, found),
+            noise_rate=_noise_rate(plain, float(flags.mean()), shares),
         )
 
-    def _weights(self, against: Matrix, loss: Matrix, rows: Rows) -> Vector:
+    def _weights(self, against: Matrix, scale: Margins, loss: Matrix) -> Vector:
         """Return what each epoch weighs, shape (n_epochs,)."""
-        weights = _variance(loss, rows)
-        score = average(against, np.tanh, weights)
+        score = average(against, _sharpened, np.ones(against.shape[1]))
         check_apart(self.name, score)
-        probability = fit_excess(score, least=_LEAST).probability
-        weights = np.asarray((weights * _fisher(against, probability)) ** 2, np.float64)
-        found = fit_excess(average(against, np.tanh, weights), least=_LEAST).probability > 0.5
-        return weights * _later(against, float(found.mean()))
+        wrong = fit_excess(score, least=_sharp(_LEAST)).probability
+        return _spread(loss) * _fisher(against, scale.typical, wrong)
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,17 +207,26 @@ class FittedAuto:
             Shape (n_samples,).
         """
         rows = np.flatnonzero(scorable)
-        score = average(self.scale.against(log, rows), np.tanh, self.weights)
+        score = average(self.scale.against(log, rows), _sharpened, self.weights)
         place = np.searchsorted(self.scores, score, side="right") - 1
         probability = self.probabilities[np.maximum(place, 0)]
         flags = (probability > 0.5) & self.found
         return Detection(
-            score=_spread_out(log.n_samples, rows, (1 + score) / 2),
+            score=_spread_out(log.n_samples, rows, score),
             flagged=_spread_out(log.n_samples, rows, flags.astype(np.float64)) == 1,
             probability=_spread_out(log.n_samples, rows, probability),
             notes=self.notes,
             noise_rate=self.noise_rate,
         )
+
+
+def _sharpened(values: Vector) -> Vector:
+    """Return log(1 + exp(2 v)): the loss of a network twice as sure, in units of a typical one."""
+    return np.asarray(np.logaddexp(0.0, _SHARP * values), np.float64)
+
+
+def _sharp(value: float) -> float:
+    return float(_sharpened(np.array(value)))
 
 
 def _softsign(values: Vector) -> Vector:
@@ -216,41 +237,27 @@ def _half_tanh(values: Vector) -> Vector:
     return np.asarray(np.tanh(values / 2), np.float64)
 
 
-def _variance(loss: Matrix, rows: Rows) -> Vector:
-    """Return the variance of each epoch over the samples that were observed."""
+def _spread(loss: Matrix) -> Vector:
+    """Return the standard deviation of each epoch's losses, which falls as all are memorised."""
     found = np.zeros(loss.shape[1])
-    for epoch in range(loss.shape[1]):
-        values = loss[rows, epoch].astype(np.float64)
-        values = values[~np.isnan(values)]
-        found[epoch] = values.var() if len(values) else 0.0
+    for epoch, values in enumerate(loss.T):
+        seen = values[~np.isnan(values)]
+        found[epoch] = seen.std(dtype=np.float64) if len(seen) else 0.0
     return found
 
 
-def _fisher(against: Matrix, wrong: Vector) -> Vector:
-    """Return by epoch how far apart the means of wrong and right lie, in pooled variances."""
+def _fisher(against: Matrix, typical: Vector, wrong: Vector) -> Vector:
+    """Return by epoch how far apart wrong and right lie, squared, in pooled variances."""
     merit = np.zeros(against.shape[1])
-    for epoch, values in enumerate(against.T):
+    for epoch, (values, unit) in enumerate(zip(against.T, typical, strict=True)):
         seen = ~np.isnan(values)
-        squeezed, share = np.tanh(values[seen].astype(np.float64)), wrong[seen]
+        squeezed, share = np.tanh(values[seen].astype(np.float64) / unit), wrong[seen]
         if not len(squeezed):
             continue
         high, of_high = _moments(squeezed, share)
         low, of_low = _moments(squeezed, 1 - share)
-        merit[epoch] = max(high - low, 0.0) / max((of_high + of_low) / 2, 1e-12)
+        merit[epoch] = max(high - low, 0.0) ** 2 / max((of_high + of_low) / 2, 1e-12)
     return merit if wrong.sum() >= 1 and merit.sum() > 0 else np.ones(len(merit))
-
-
-def _later(against: Matrix, found: float) -> Vector:
-    """Return how much more later epochs weigh: the more, the less has been memorised.
-
-    While the network still contradicts more labels than stand out as wrong, it has not learned
-    the wrong ones by heart, and each epoch knows more than the one before.
-    """
-    left = next(v for v in against.T[::-1] if not np.isnan(v).all())
-    contradicted = float((left > 0).sum() / (~np.isnan(left)).sum())
-    times = contradicted / max(found, 1 / len(against))
-    power = float(np.clip(4 * np.log(max(times, 1e-9) / _UNLEARNED), 0, 2))
-    return (np.arange(1, against.shape[1] + 1) / against.shape[1]) ** power
 
 
 def _moments(values: Vector, share: Vector) -> tuple[float, float]:
@@ -260,22 +267,44 @@ def _moments(values: Vector, share: Vector) -> tuple[float, float]:
     return mean, float(share @ (values - mean) ** 2) / total
 
 
-def _agreed(score: Vector, fits: list[Excess]) -> Vector:
-    """Return the mean probability of each rank over several fits, given out by the score."""
-    by_rank = np.mean([np.sort(fitted.probability) for fitted in fits], axis=0)
-    order = np.argsort(score, kind="stable")
-    # equal scores have equal probabilities
-    ends = np.searchsorted(score[order], score, side="right") - 1
-    return np.asarray(by_rank[ends], np.float64)
+def _excess(score: Vector) -> Excess:
+    """Take scores apart, the null begun where wrong labels are few.
+
+    A null begun too high sees wrong labels alone where they are many, one begun too low takes
+    the hard right ones for wrong: a first look says how many there may be.
+    """
+    least = _sharp(_LEAST)
+    rough = fit_excess(score, least=least, start=_ROUGH).share
+    return fit_excess(score, least=least, start=max(_BULK - rough, 0.0))
 
 
-def _gain(fits: list[Excess], unsqueezed: Vector) -> float:
-    """Return by how many nats the excess shows, 0 where it is the squeezing's own doing."""
-    if len(unsqueezed) >= _ENOUGH:
-        kept = unsqueezed[unsqueezed <= np.quantile(unsqueezed, _KEPT)]
-        if fit_excess(kept, least=_LEAST).gain < _HINT:
-            return 0.0
-    return float(np.median([fitted.gain for fitted in fits]))
+def _wanted(score: Vector, excess: float, split: float, lapse: Lapse | None) -> float:
+    """Return the share to flag that several readings agree on."""
+    if lapse is not None:
+        least = min(excess, split)
+        if lapse.gain < _SURE or lapse.share > least:
+            return least
+        return max(float(np.sqrt(least * lapse.share)), least / _NEAR)
+    # where wrong labels were learnt by heart few scores are high, yet squeezed ones pile up
+    squeezed = fit_excess(1 - np.exp(-score), least=1 - np.exp(-_sharp(_LEAST))).share
+    readings = [squeezed, split] if len(score) >= _ENOUGH else [squeezed, split, excess]
+    return float(np.prod(readings) ** (1 / len(readings)))
+
+
+def _lacking(
+    score: Vector, against: Matrix, weights: Vector, scale: Margins, classes: int
+) -> float:
+    """Return how many nats an excess lacks to be seen; 0 where it is."""
+    ways = ((np.tanh, _LEAST), (_softsign, _LEAST / 2), (_half_tanh, _LEAST / 2))
+    late = weights * np.arange(1, len(weights) + 1)  # each epoch knows more than the one before
+    scores = [(average(against, squeeze, late, scale.typical), at) for squeeze, at in ways]
+    gain = float(np.median([fit_excess(squeezed, least=at).gain for squeezed, at in scores]))
+    if classes > 2 or len(score) >= _ENOUGH:
+        # what squeezing piled up is none: here in the one margin that would have this score
+        firmly = np.log(np.expm1(np.maximum(score, 1e-12))) / _SHARP
+        pile = fit_excess(firmly[firmly <= np.quantile(firmly, _KEPT)], least=_LEAST)
+        gain = min(gain, pile.gain if pile.share >= _RARE else 0.0)
+    return max(_SEEN - gain, 0.0)
 
 
 def _split(context: Context, rows: Rows) -> NDArray[np.bool_]:
@@ -286,13 +315,10 @@ def _split(context: Context, rows: Rows) -> NDArray[np.bool_]:
     return second if level[second].mean() > level[~second].mean() else ~second
 
 
-def _moved(score: Vector, probability: Vector, split: NDArray[np.bool_]) -> Vector:
-    """Move the log odds so that as many are above 1/2 as both readings agree on."""
-    count = int((probability > 0.5).sum())
-    other = min(max(int(split.sum()), count / _APART**2), count * _APART**2, int((score > 0).sum()))
-    wanted = round(float(np.sqrt(count * max(other, 1))))
+def _moved(score: Vector, probability: Vector, wanted: int) -> Vector:
+    """Move the log odds so that so many are above 1/2."""
     known = np.clip(probability, 1e-9, 1 - 1e-9)
-    odds = np.log(known) - np.log1p(-known)
+    odds = np.log(known) - np.log1p(-known) + _UNTIED * score
     steps = np.sort(odds)[::-1]
     middle = (steps[wanted - 1] + steps[min(wanted, len(steps) - 1)]) / 2
     above = probability > 0
@@ -306,22 +332,21 @@ def _logistic(odds: Vector) -> Vector:
     return np.asarray(1 / (1 + np.exp(np.clip(-odds, -700, 700))), np.float64)
 
 
-def _noise_rate(
-    score: Vector, estimate: float, shares: list[float], found: bool
-) -> tuple[float, float, float]:
-    mirrored = [_mirrored(score, at) for at in (0.25, 0.5)]
-    high = max(shares + mirrored)
-    high = min(1.0, high + _Z * float(np.sqrt(high * (1 - high) / len(score))))
-    if not found:
+def _noise_rate(plain: Vector, estimate: float, shares: list[float]) -> tuple[float, float, float]:
+    """Return estimate, low and high; without readings nothing was found."""
+    n = len(plain)
+    high = max([*shares, *(_mirrored(plain, at) for at in (0.5, 1.0))])
+    high = min(1.0, high + _Z * float(np.sqrt(high * (1 - high) / n)))
+    if not shares:
         return 0.0, 0.0, high
     low = min(shares)
-    low = max(0.0, low - _Z * float(np.sqrt(low * (1 - low) / len(score))))
+    low = max(0.0, low - _Z * float(np.sqrt(low * (1 - low) / n)))
     return estimate, min(low, estimate), max(high, estimate)
 
 
-def _mirrored(score: Vector, at: float) -> float:
+def _mirrored(plain: Vector, at: float) -> float:
     """Return the share of wrong labels if they were the right ones' scores with the sign turned."""
-    against, for_it = float((score >= at).sum()), float((score <= -at).sum())
+    against, for_it = float((plain >= at).sum()), float((plain <= -at).sum())
     return against / max(against + for_it, 1.0)
 
 

@@ -22,17 +22,20 @@ Rows = NDArray[np.intp]
 @final
 @dataclass(frozen=True, eq=False)
 class Margins:
-    """How margins are taken from a log, and what is typical of each epoch.
+    """How margins are taken from a log, and what is typical of it.
 
     Parameters
     ----------
     source : {"margin", "two classes", "label_prob", "loss"}
         What they are read or made from.
+    unit : float
+        The median absolute margin of all epochs; 1 where that is 0.
     typical : ndarray of float64
-        Shape (n_epochs,): the median absolute margin; 1 where that is 0.
+        Shape (n_epochs,): that of each epoch in this unit; 1 where it is 0.
     """
 
     source: str
+    unit: float
     typical: Vector
 
     @classmethod
@@ -41,23 +44,27 @@ class Margins:
         source = "label_prob" if log.label_prob is not None else "loss"
         if complete(log, ("margin",)).margin is not None:
             source = "margin" if log.margin is not None else "two classes"
-        typical = np.ones(log.n_epochs)
-        for epoch in range(log.n_epochs):
-            firmly = _firmly(log, rows, epoch, source)
-            there = np.abs(firmly[~np.isnan(firmly)])
-            middle = float(np.median(there)) if len(there) else 0.0
-            typical[epoch] = middle if middle > 0 else 1.0
-        return cls(source, typical)
+        firm = np.abs(cls(source, 1.0, np.ones(log.n_epochs)).against(log, rows).T)
+        by_epoch = np.array([_middle(values) for values in firm])
+        unit = _middle(firm)
+        return cls(source, unit, np.where(by_epoch > 0, by_epoch, unit) / unit)
 
     def against(self, log: LossLog, rows: Rows) -> Matrix:
-        """Return how firmly each epoch contradicts the label, against what is typical of it.
+        """Return how firmly each epoch contradicts the label, in units of what is typical.
 
         Shape (n_rows, n_epochs), epoch-major; NaN = not observed.
         """
         against = np.empty((log.n_epochs, len(rows)), np.float32)
         for epoch, values in enumerate(against):
-            values[:] = _firmly(log, rows, epoch, self.source) / self.typical[epoch]
+            values[:] = _firmly(log, rows, epoch, self.source) / self.unit
         return against.T
+
+
+def _middle(values: Matrix) -> float:
+    """Return the median of what is observed, 1 where that is 0 or nothing is."""
+    there = values[~np.isnan(values)]
+    middle = float(np.median(there)) if len(there) else 0.0
+    return middle if middle > 0 else 1.0
 
 
 def _firmly(log: LossLog, rows: Rows, epoch: int, source: str) -> Vector:
@@ -79,15 +86,24 @@ def _firmly(log: LossLog, rows: Rows, epoch: int, source: str) -> Vector:
     return firmly
 
 
-def average(against: Matrix, squeeze: Callable[[Vector], Vector], weights: Vector) -> Vector:
-    """Return the weighted mean of the squeezed values over the observed epochs."""
+def average(
+    against: Matrix,
+    squeeze: Callable[[Vector], Vector],
+    weights: Vector,
+    typical: Vector | None = None,
+) -> Vector:
+    """Return the weighted mean of the squeezed values over the observed epochs.
+
+    With ``typical`` each epoch's values are first divided by what is typical of it.
+    """
     if not weights.sum() > 0:
         weights = np.ones(len(weights))
+    units = np.ones(len(weights)) if typical is None else typical
     n = len(against)
     mean, total, plain, count = (np.zeros(n) for _ in range(4))
-    for values, weight in zip(against.T, weights, strict=True):
+    for values, weight, unit in zip(against.T, weights, units, strict=True):
         seen = ~np.isnan(values)
-        squeezed = squeeze(np.where(seen, values, 0).astype(np.float64))
+        squeezed = squeeze(np.where(seen, values, 0).astype(np.float64) / unit) * seen
         mean += weight * squeezed
         total += weight * seen
         plain += squeezed
