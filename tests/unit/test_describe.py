@@ -14,7 +14,7 @@ from lossan.testing import planted_log
 
 @pytest.fixture(scope="module", params=["kmeans", "auto"])
 def result(request):
-    log = planted_log(n_samples=500, n_classes=3, n_epochs=6, gaps=0.3, channels=True, rate=0.2)
+    log = planted_log(n_samples=2000, n_classes=3, n_epochs=6, gaps=0.3, channels=True, rate=0.2)
     found = analyze(log, detector=request.param)
     assert found.summary.n_flagged > 20
     return found
