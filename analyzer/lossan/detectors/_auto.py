@@ -126,12 +126,14 @@ class Auto(Detector):
         excess = _excess(score)
         split = float(_split(context, rows).mean())
         lacking = 0.0 if lapses else _lacking(score, against, weights, scale, classes)
-        wanted = _wanted(score, excess.share, split, lapse if lapses else None)
-        wanted = min(wanted, float((score > _sharp(0.0)).mean()))  # the network agrees with others
-        found = lacking == 0 and round(wanted * len(rows)) > 0
+        wanted = 0
+        if lacking == 0:  # not more than are contradicted
+            share = _wanted(score, excess.share, split, lapse if lapses else None)
+            wanted = round(min(share, float((score > _sharp(0.0)).mean())) * len(rows))
+        found = wanted > 0
         probability = excess.probability
         if found:
-            probability = _moved(score, probability, round(wanted * len(rows)))
+            probability = _moved(score, probability, wanted)
         else:  # no more believable than the excess itself is
             probability = probability / (1 + np.exp(lacking))
         flags = (probability > 0.5) & found
