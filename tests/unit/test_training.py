@@ -41,6 +41,18 @@ def test_images_are_squared(tmp_path):
     assert load_image(file, 16).shape == (16, 16, 3)
 
 
+@pytest.mark.parametrize(("dtype", "white"), [(np.uint8, 255), (np.uint16, 65535)])
+def test_images_are_turned_upright_as_a_browser_shows_them(tmp_path, dtype, white):
+    wide = np.zeros((20, 40), dtype)
+    wide[:, :5] = white
+    exif = image.Exif()
+    exif[0x0112] = 6  # the left side of what is stored is the top of what was photographed
+    image.fromarray(wide).save(tmp_path / "a.tif", exif=exif)
+    upright = load_image(tmp_path / "a.tif", 40)[..., 0]
+    assert upright[:4].min() > 200
+    assert upright[7:].max() < 50
+
+
 def test_unreadable_images_are_told(tmp_path):
     (tmp_path / "a.png").write_bytes(b"\x89PNG broken")
     for name, words in (("a.png", "cannot be read"), ("b.png", "no such file")):

@@ -45,15 +45,15 @@ def load_image(file: Path, size: int) -> NDArray[np.uint8]:
 
 
 def open_image(file: Path, *, about: int | None = None) -> Any:
-    """Read an image as an RGB image of Pillow.
+    """Read an image as an RGB image of Pillow, turned upright as its camera noted.
 
     Parameters
     ----------
     file : Path
     about : int, optional
-        For a copy of so many pixels a side for people to see: turned upright as its camera noted,
-        deep grey stretched to the range it uses (12 bits in 16 would look black), and a large JPEG
-        read at the least size that will do, which is many times faster.
+        For a copy of so many pixels a side for people to see: deep grey stretched to the range it
+        uses (12 bits in 16 would look black), and a large JPEG read at the least size that will
+        do, which is many times faster.
 
     Raises
     ------
@@ -68,12 +68,15 @@ def open_image(file: Path, *, about: int | None = None) -> Any:
             "or 'lossan[keras]'."
         ) from error
     try:
-        with Image.open(file) as image:
+        # by its name Pillow maps an uncompressed TIFF, and garbles one that is to be turned
+        with file.open("rb") as stored, Image.open(stored) as image:
             if about is not None:
                 image.draft("RGB", (2 * about, 2 * about))
-            deep = image.mode.startswith("I") or image.mode == "F"
-            colour = _to_8_bits(image, stretch=about is not None) if deep else image
-            return (colour if about is None else ImageOps.exif_transpose(colour)).convert("RGB")
+            # what a browser shows a reviewer is what the network should have seen
+            upright = ImageOps.exif_transpose(image)
+            deep = upright.mode.startswith("I") or upright.mode == "F"
+            colour = _to_8_bits(upright, stretch=about is not None) if deep else upright
+            return colour.convert("RGB")
     except FileNotFoundError as error:
         raise LossanError(f"{file}: there is no such file.") from error
     except Exception as error:  # Pillow raises whatever a broken file makes it raise
