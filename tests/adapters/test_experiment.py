@@ -156,11 +156,9 @@ def test_other_options_are_refused(done, grouped, digits, capsys):
 
 def test_killed_and_called_again_it_ends_as_if_nothing_had_happened(grouped, digits, tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    command = [sys.executable, "-m", "lossan"]
+    assert run(arguments(grouped, digits, whole)) == 0
     environment = dict(os.environ)
-    once = [*command, *arguments(grouped, digits, whole)]
-    subprocess.run(once, check=True, capture_output=True, env=environment)
-    again = [*command, *arguments(grouped, digits, broken)]
+    again = [sys.executable, "-m", "lossan", *arguments(grouped, digits, broken)]
     for stop in ("epoch 2/", "retrain-noisy"):
         with subprocess.Popen(again, stderr=subprocess.PIPE, text=True, env=environment) as child:
             while stop not in (child.stderr.readline() or stop):

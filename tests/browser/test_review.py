@@ -8,6 +8,8 @@ from lossan.review import active, outcomes
 
 pytestmark = pytest.mark.browser
 KEYS = {"healthy": "1", "mild": "2", "severe": "3"}
+AWAY = ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
+"""What the browser says of a server that was killed, before or while it answered."""
 
 
 def other(label):
@@ -169,7 +171,7 @@ def test_the_next_reader_at_the_same_page(serve, sit_down, kept):
 def test_a_third_person_adjudicates(serve, sit_down, kept, found):
     first = serve("--top", 2)
     for name, keys in {"Anna": "kk", "Ben": "ku"}.items():
-        reader = sit_down(first.url, name, expected=("ERR_CONNECTION_REFUSED",))
+        reader = sit_down(first.url, name, expected=AWAY)
         reader.at(1, 2)
         reader.decide(keys[0])
         reader.at(2, 2)
@@ -223,8 +225,7 @@ def test_two_tabs_count_nothing_twice(serve, sit_down, kept):
 
 def test_kill_9_in_the_middle(serve, sit_down, kept):
     server = serve("--top", 5)
-    away = ("ERR_CONNECTION_REFUSED", "status of 403", "ERR_EMPTY_RESPONSE", "ERR_CONNECTION_RESET")
-    reader = sit_down(server.url, "Anna", expected=away)
+    reader = sit_down(server.url, "Anna", expected=(*AWAY, "status of 403"))
     reader.at(1, 5)
     reader.decide("k")
     reader.at(2, 5)
@@ -250,7 +251,7 @@ def test_kill_9_in_the_middle(serve, sit_down, kept):
 
 def test_given_up_while_the_server_is_away(serve, sit_down, kept):
     server = serve("--top", 5)
-    reader = sit_down(server.url, "Anna", expected=("ERR_CONNECTION_REFUSED",))
+    reader = sit_down(server.url, "Anna", expected=AWAY)
     reader.at(1, 5)
     server.end(signal.SIGKILL)
     reader.press("x")
@@ -267,7 +268,7 @@ def test_missing_and_broken_images_are_told_and_do_not_stop(base, serve, sit_dow
     (base / "images" / found[0]["path"]).unlink()
     (base / "images" / found[1]["path"]).write_bytes(b"no image")
     server = serve("--top", 3, "--reader", "Anna")
-    reader = sit_down(server.url, expected=("status of 404", "ERR_CONNECTION_REFUSED"))
+    reader = sit_down(server.url, expected=(*AWAY, "status of 404"))
     reader.at(1, 3)
     assert "cannot be shown: there is no such file" in reader.text("#stage")
     reader.decide("x")

@@ -120,10 +120,12 @@ class Sandbox:
 
 def _serve(pipe: Connection) -> None:
     """Read cases until the parent has had enough."""
+    import faulthandler
     import warnings
 
     from readers import READERS, findings
 
+    faulthandler.disable()  # pytest's, when forked from it: a crash is reported by the parent
     warnings.simplefilter("ignore")
     findings()
     nowhere = os.open(os.devnull, os.O_WRONLY)
