@@ -7,7 +7,6 @@ from typing import Any, final
 
 import keras
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from lossan import LossanError, Recorder
@@ -133,8 +132,7 @@ class RecordEvaluation(keras.callbacks.Callback):  # type: ignore[misc]
             for ids, x, y in self._batches():
                 outputs = main_output(self.model.predict_on_batch(x), self._output, "outputs")
                 targets = main_output(y, self._output, "targets")
-                values = measure(outputs, targets, from_logits=bool(self._from_logits))
-                self._log.write(ids, ops.convert_to_numpy(values))
+                self._log.write(ids, measure(outputs, targets, from_logits=bool(self._from_logits)))
             self.recorder.end_epoch()
 
     def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002

@@ -1,10 +1,11 @@
-"""From a model's outputs and targets to every channel of a log, in the ops of any backend."""
+"""From a model's outputs and targets to every channel of a log, in any backend's ops or numpy's."""
 
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+from scipy.special import log_softmax
 
 from lossan import LossanError
 
@@ -19,18 +20,19 @@ def measure(outputs: Any, targets: Any, *, from_logits: bool) -> Any:
 
     Parameters
     ----------
-    outputs : Tensor
+    outputs : Tensor or ndarray
         Shape (n, n_classes), or (n,) or (n, 1) for a single sigmoid output.
-    targets : Tensor
+    targets : Tensor or ndarray
         Shape (n,) or (n, 1), class indices; or (n, n_classes), of which the largest entry counts.
     from_logits : bool
         Whether outputs are logits; else they are probabilities.
 
     Returns
     -------
-    Tensor
-        Shape (n, 6), float32, with the columns `COLUMNS`. The loss is in nats and the margin in
-        logits; of probabilities it is log p of the given label minus the largest other log p.
+    Tensor or ndarray
+        As the outputs are. Shape (n, 6), float32, with the columns `COLUMNS`. The loss is in nats
+        and the margin in logits; of probabilities it is log p of the given label minus the largest
+        other log p.
 
     Raises
     ------
@@ -41,26 +43,33 @@ def measure(outputs: Any, targets: Any, *, from_logits: bool) -> Any:
     logits = getattr(outputs, "_keras_logits", None)
     if logits is not None:
         outputs, from_logits = logits, True
-    outputs, targets = ops.convert_to_tensor(outputs), ops.convert_to_tensor(targets)
+    xp = np if isinstance(outputs, np.ndarray) else ops
+    if xp is np:  # outside of a graph a backend's ops cost more than what they compute
+        targets = ops.convert_to_numpy(targets)
+    else:
+        outputs, targets = (
+            ops.stop_gradient(ops.convert_to_tensor(outputs)),
+            ops.convert_to_tensor(targets),
+        )
     # float32 first: the losses of a thousand bfloat16 outputs take two hundred values
-    scores = _scores(ops.cast(ops.stop_gradient(outputs), "float32"), from_logits)
-    labels = _labels(targets, tuple(outputs.shape))
+    scores = _scores(_cast(outputs, "float32"), from_logits, xp)
+    labels = _labels(targets, tuple(outputs.shape), xp)
     n_classes = scores.shape[1]
-    given = ops.equal(ops.expand_dims(labels, 1), ops.arange(n_classes, dtype="int32"))
-    log_probs = ops.log_softmax(scores, axis=1)
+    given = xp.equal(xp.expand_dims(labels, 1), xp.arange(n_classes, dtype="int32"))
+    log_probs = (log_softmax if xp is np else ops.log_softmax)(scores, axis=1)
     # by masking: a label beyond the classes gives an infinite loss, which the Recorder tells of
-    own = ops.max(ops.where(given, log_probs, -np.inf), axis=1)
-    others = ops.max(ops.where(given, -np.inf, log_probs), axis=1)
+    own = xp.max(xp.where(given, log_probs, -np.inf), axis=1)
+    others = xp.max(xp.where(given, -np.inf, log_probs), axis=1)
     columns = (
         -own,
-        ops.exp(own),
+        xp.exp(own),
         own - others,
-        ops.exp(ops.max(log_probs, axis=1)),
+        xp.exp(xp.max(log_probs, axis=1)),
         # class indices are exact in float32 up to 2^24 classes
-        ops.cast(ops.argmax(log_probs, axis=1), "float32"),
-        ops.cast(labels, "float32"),
+        _cast(xp.argmax(log_probs, axis=1), "float32"),
+        _cast(labels, "float32"),
     )
-    return ops.stack(columns, axis=1)
+    return xp.stack(columns, axis=1)
 
 
 def main_output(structure: Any, output: str | int | None, what: str) -> Any:
@@ -131,21 +140,21 @@ def _layer_gives_logits(model: Any) -> bool | None:
     return {**known, keras.activations.linear: True}.get(activation)
 
 
-def _scores(outputs: Any, from_logits: bool) -> Any:
+def _scores(outputs: Any, from_logits: bool, xp: Any) -> Any:
     """Bring outputs to shape (n, n_classes), logits up to a constant a row."""
     shape = tuple(outputs.shape)
     if len(shape) not in (1, 2):
         raise LossanError(f"outputs have the shape {shape}; needed: (n, n_classes).")
     single = len(shape) == 1 or shape[1] == 1
     if not single:
-        return outputs if from_logits else ops.log(ops.maximum(outputs, _LEAST))
-    score = ops.reshape(outputs, (-1,))
+        return outputs if from_logits else xp.log(xp.maximum(outputs, _LEAST))
+    score = xp.reshape(outputs, (-1,))
     if from_logits:
-        return ops.stack([ops.zeros_like(score), score], axis=1)
-    return ops.log(ops.maximum(ops.stack([1.0 - score, score], axis=1), _LEAST))
+        return xp.stack([xp.zeros_like(score), score], axis=1)
+    return xp.log(xp.maximum(xp.stack([1.0 - score, score], axis=1), _LEAST))
 
 
-def _labels(targets: Any, outputs: tuple[int | None, ...]) -> Any:
+def _labels(targets: Any, outputs: tuple[int | None, ...], xp: Any) -> Any:
     """Bring sparse, one-hot or binary targets to class indices of shape (n,)."""
     shape = tuple(targets.shape)
     one_hot = len(shape) == 2 and shape[1] != 1
@@ -157,5 +166,9 @@ def _labels(targets: Any, outputs: tuple[int | None, ...]) -> Any:
             "or one-hot rows of as many classes."
         )
     if one_hot:
-        return ops.cast(ops.argmax(targets, axis=1), "int32")
-    return ops.cast(ops.round(ops.cast(ops.reshape(targets, (-1,)), "float32")), "int32")
+        return _cast(xp.argmax(targets, axis=1), "int32")
+    return _cast(xp.round(_cast(xp.reshape(targets, (-1,)), "float32")), "int32")
+
+
+def _cast(values: Any, dtype: str) -> Any:
+    return values.astype(dtype) if isinstance(values, np.ndarray) else ops.cast(values, dtype)

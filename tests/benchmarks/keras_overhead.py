@@ -1,6 +1,6 @@
 """What recording costs a Keras training step, side by side with plain fit.
 
-``[KERAS_BACKEND=torch] python tests/benchmarks/keras_overhead.py [--rounds 8] [--steps 20]``
+``[KERAS_BACKEND=torch] python tests/benchmarks/keras_overhead.py [--rounds 6] [--steps 60]``
 """
 
 import argparse
@@ -101,8 +101,8 @@ def compare_passes(
 def main() -> None:
     """Measure both networks: on a busy machine the real one's step varies by more than 2%."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--steps", type=int, default=60)
     options = parser.parse_args()
     keras.utils.set_random_seed(0)
     with tempfile.TemporaryDirectory() as folder:
