@@ -13,6 +13,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import clocks
+import day
 import disk
 import kill
 import locks
@@ -74,12 +75,20 @@ def jumping_clocks(folder: Path, options: argparse.Namespace) -> Iterable[Tally]
         yield clocks.jump(folder / "train", "training, torch", clocks.train)
 
 
+def reviews(folder: Path, options: argparse.Namespace) -> Iterable[Tally]:
+    """End the review page's server under its readers, again and again."""
+    folder.mkdir()
+    decisions, readers, ends = (40, 2, 2) if options.quick else (1000, 4, 20)
+    yield day.a_day(folder, decisions, readers, ends, options.seed)
+
+
 FAULTS: dict[str, Callable[[Path, argparse.Namespace], Iterable[Tally]]] = {
     "kill": kills,
     "power": power_cuts,
     "disk": full_disks,
     "locks": second_writers,
     "clock": jumping_clocks,
+    "review": reviews,
 }
 
 
