@@ -130,7 +130,7 @@ def read_table(source: Any, columns: list[str] | None = None) -> pa.Table:
 
 def _checked(source: Any, group: Group, columns: list[str]) -> int | None:
     if isinstance(source, Path):
-        with source.open("rb") as file:
+        with source.open("rb", buffering=0) as file:  # heads lie far apart
             return group.check_pages(file, columns)
     if hasattr(source, "fileno"):
         return group.check_pages(source, columns)
