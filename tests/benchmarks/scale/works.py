@@ -1,14 +1,13 @@
 """Commands run to their end: seconds from start to exit, and the peak of their memory."""
 
-import os
+import json
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import NamedTemporaryFile
 
 
 @dataclass(frozen=True)
@@ -33,17 +32,29 @@ class Cost:
         return f"{self.seconds:.1f} s ({self.busy:.1f} of cores), {self.peak / 1e9:.2f} GB"
 
 
+# Linux counts the memory of the process that starts a command as the command's own until it is
+# running; ours has held whole logs. So a small process starts and measures it.
+_MEASURE = """
+import json, os, subprocess, sys, time
+began = time.perf_counter()
+child = subprocess.Popen(sys.argv[2:])
+_, status, usage = os.wait4(child.pid, 0)
+seconds = time.perf_counter() - began
+with open(sys.argv[1], "w") as file:
+    json.dump([seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024], file)
+sys.exit(status != 0)
+"""
+
+
 def run(*command: str) -> Cost:
     """Run a command; what it prints is shown only if it fails."""
-    with TemporaryFile() as output:
-        began = time.perf_counter()
-        child = subprocess.Popen(command, stdout=output, stderr=output)
-        _, status, usage = os.wait4(child.pid, 0)
-        seconds = time.perf_counter() - began
-        if status:
-            output.seek(0)
-            raise SystemExit(f"{' '.join(command)} failed:\n{output.read().decode()[-2000:]}")
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+    with NamedTemporaryFile() as cost:
+        small = [sys.executable, "-S", "-c", _MEASURE, cost.name, *command]
+        done = subprocess.run(small, capture_output=True, check=False)
+        if done.returncode:
+            said = (done.stdout + done.stderr).decode()[-2000:]
+            raise SystemExit(f"{' '.join(command)} failed:\n{said}")
+        return Cost(*json.load(cost))
 
 
 def in_turn(works: Sequence[Callable[[], Cost]], rounds: int) -> list[list[Cost]]:
