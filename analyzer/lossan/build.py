@@ -1,6 +1,8 @@
 """From gathered arrays to a LossLog: the rules of the format that need no file."""
 
+import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +22,7 @@ from lossan.losslog import (
     check_metadata,
     encode,
 )
+from lossan.order import stable_order
 
 
 @dataclass
@@ -215,8 +218,12 @@ def _select(draft: Draft, rows: NDArray[np.intp]) -> None:
 
 def _select_rows(matrix: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[Any]:
     if len(rows) == matrix.shape[1] and matrix.flags.writeable:
-        for epoch in matrix:
+
+        def reorder(epoch: NDArray[Any]) -> None:
             epoch[:] = epoch[rows]
+
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            list(pool.map(reorder, matrix))
         return matrix
     return np.ascontiguousarray(matrix[:, rows])
 
@@ -237,15 +244,6 @@ def _sort(draft: Draft, duplicates: str) -> None:
         # The order is stable, so the last of equals is the last row of the file.
         rows = rows[np.append(~repeated, True)]
     _select(draft, rows)
-
-
-def stable_order(ids: pa.Array) -> NDArray[np.intp]:
-    """Return the ascending order of ids: integers by value, strings by code point."""
-    if pa.types.is_integer(ids.type):
-        return np.argsort(ids.to_numpy(), kind="stable")
-    # Arrow compares UTF-8 bytes, whose order is that of the code points; its sort is stable.
-    order: NDArray[np.intp] = pc.sort_indices(ids).to_numpy().astype(np.intp)
-    return order
 
 
 def null_fault(name: str, count: int) -> Fault:

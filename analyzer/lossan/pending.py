@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lossan.build import stable_order
 from lossan.errors import RecorderError
+from lossan.order import stable_order
 
 Column: TypeAlias = NDArray[Any] | pa.Array
 """Values of some records: integers and floats as numpy arrays, anything else as Arrow's."""

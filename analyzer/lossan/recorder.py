@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lossan.arrays import floats, ids_or_labels, names
-from lossan.build import stable_order
 from lossan.errors import RecorderError, RecordingWarning
 from lossan.io import EpochFolder, recording_folder, remove_file, remove_unfinished
 from lossan.losslog import CHANNELS, FLOAT_CHANNELS, stamp
+from lossan.order import stable_order
 from lossan.pending import Column, Pending
 
 

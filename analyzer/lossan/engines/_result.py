@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lossan._version import __version__
-from lossan.build import stable_order
 from lossan.engines._output import Part, part_bounds, rank_part, sort_to_parts
 from lossan.engines._pieces import Pieces, log_of
 from lossan.engines._prints import fingerprint_of
@@ -32,6 +31,7 @@ from lossan.io import (
     write_log,
 )
 from lossan.losslog import LossLog
+from lossan.order import stable_order
 from lossan.plots import can_plot, draw_sequences
 from lossan.results import DetectorSummary, LogSummary, Overview, Summary
 from lossan.typical import typical_samples

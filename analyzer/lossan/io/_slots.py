@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lossan.build import stable_order
+from lossan.order import stable_order
 
 Slots = NDArray[np.int64]
 

@@ -44,9 +44,10 @@ class _Grid:
 
     def matrix(self, n_epochs: int, n_rows: int) -> NDArray[Any]:
         """Return the array of shape (n_epochs, n_rows), freeing its pieces on the way."""
-        matrix: NDArray[Any] = np.full((n_epochs, n_rows), self._empty, self._dtype)
+        matrix: NDArray[Any] = np.empty((n_epochs, n_rows), self._dtype)
         for row, epoch in zip(matrix, self._epochs, strict=False):
             row[:] = epoch[:n_rows]
+        matrix[len(self._epochs) :] = self._empty
         self._epochs.clear()
         return matrix
 
@@ -126,7 +127,8 @@ class _WideReader:
     def _values(self, part: Part, values: pa.Array, field: str) -> NDArray[Any]:
         if field != "predicted":
             numbers = to_float32(values)
-            return np.where(np.isnan(numbers), np.float32(np.nan), numbers)
+            gaps = np.isnan(numbers)
+            return np.where(gaps, np.float32(np.nan), numbers) if gaps.any() else numbers
         plain = plain_column(field, values, self._faults)
         if plain is None:
             raise LogError(part.name, self._faults)

@@ -1,0 +1,33 @@
+"""The order of ids beside numpy's stable sort."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lossan.order import stable_order
+
+EDGES = [-(2**63), 2**63 - 1]
+
+
+@given(st.lists(st.integers(-9, 9) | st.integers(*EDGES) | st.sampled_from(EDGES)))
+def test_integers_are_ordered_as_numpy_sorts_them(ids):
+    values = np.array(ids, np.int64)
+    expected = np.argsort(values, kind="stable")
+    assert stable_order(pa.array(values)).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("low", [0, -5, 2**63 - 1000, -(2**63)])
+@pytest.mark.parametrize("left_out", [0, 100, 600])
+def test_a_dense_range_is_ordered(low, left_out):
+    values = low + np.random.default_rng(0).permutation(1000)[left_out:].astype(np.int64)
+    rows = stable_order(pa.array(values))
+    assert (np.diff(values[rows]) > 0).all()
+    assert len(rows) == len(values)
+
+
+@given(st.lists(st.text(max_size=3)))
+def test_strings_are_ordered_by_code_point(ids):
+    expected = sorted(range(len(ids)), key=lambda row: ids[row])
+    assert stable_order(pa.array(ids, pa.large_string())).tolist() == expected
