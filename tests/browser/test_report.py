@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -82,3 +83,21 @@ def test_sorted_and_filtered(read):
     assert cards.evaluate_all("all => all.map(c => Number(c.dataset.rank))") == sorted(
         cards.evaluate_all("all => all.map(c => Number(c.dataset.rank))")
     )
+
+
+def test_no_table_runs_out_of_its_place_in_print(chromium, tmp_path):
+    log = Path(__file__).parents[2] / "samples" / "fundus" / "log.parquet"
+    for command in (["analyze", log, "-d", "auto", "-o", "findings"], ["report", "findings"]):
+        more = ["-o", "report.html"] if command[0] == "report" else []
+        call = [sys.executable, "-m", "lossan", *map(str, [*command, *more])]
+        subprocess.run(call, check=True, capture_output=True, cwd=tmp_path)
+    page = chromium.new_page(viewport={"width": 718, "height": 1000})  # A4 less its margins
+    page.goto((tmp_path / "report.html").as_uri())
+    page.emulate_media(media="print")
+    wide = page.evaluate(
+        """() => [...document.querySelectorAll(".scroll")]
+          .filter((place) => place.scrollWidth > place.clientWidth + 1)
+          .map((place) => place.getAttribute("aria-label"))"""
+    )
+    page.close()
+    assert wide == []
