@@ -47,10 +47,8 @@ def measure(outputs: Any, targets: Any, *, from_logits: bool) -> Any:
     if xp is np:  # outside of a graph a backend's ops cost more than what they compute
         targets = ops.convert_to_numpy(targets)
     else:
-        outputs, targets = (
-            ops.stop_gradient(ops.convert_to_tensor(outputs)),
-            ops.convert_to_tensor(targets),
-        )
+        outputs = ops.stop_gradient(ops.convert_to_tensor(outputs))
+        targets = ops.convert_to_tensor(targets)
     # float32 first: the losses of a thousand bfloat16 outputs take two hundred values
     scores = _scores(_cast(outputs, "float32"), from_logits, xp)
     labels = _labels(targets, tuple(outputs.shape), xp)
