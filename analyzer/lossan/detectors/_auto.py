@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from lossan.clustering import two_means
 from lossan.detectors._base import Context, Detection, Detector
+from lossan.detectors._confusion import Confusions
 from lossan.detectors._contradiction import Margins, average
 from lossan.detectors._scored import check_apart
 from lossan.excess import Excess, fit_excess
@@ -63,7 +64,10 @@ class Auto(Detector):
        squeezed scores counts with the split, and of few samples that of the scores, in their
        geometric mean. No more are flagged than are contradicted. The excess gives the
        probabilities, moved so that they cross 1/2 there.
-    4. The noise rate is the share flagged, where the missed and the wrongly flagged balance. Its
+    4. Which samples these are is asked once more where predictions of more than two classes are
+       logged: scores are multiplied by a factor of the pair of classes, given and predicted
+       (`Confusions`). How many there are stays as it is.
+    5. The noise rate is the share flagged, where the missed and the wrongly flagged balance. Its
        interval spans all readings, the mirrored margins among them (wrong labels look like right
        ones with the sign turned), and begins at 0 where no lapse rate is seen.
     """
@@ -106,6 +110,7 @@ class Auto(Detector):
         return FittedAuto(
             scale=found.scale,
             weights=found.weights,
+            pairs=found.pairs,
             scores=found.score[order],
             probabilities=found.probability[order],
             found=bool(found.flags.any()),
@@ -139,10 +144,16 @@ class Auto(Detector):
         flags = (probability > 0.5) & found
         shares = [excess.share, split, lapse.share if lapses else 0.0] if found else []
         shares += [float((probability > doubt).mean()) for doubt in _DOUBTS if found]
+        pairs = Confusions.of(log, rows, score, weights, _sharp(0.0))
+        if pairs is not None:  # others are the first; how many there are stays as it is
+            score = score * pairs.factor(log, rows, weights)
+            probability = _looked_up(score, np.sort(score), np.sort(probability))
+            flags = (probability > 0.5) & found
         return _Judged(
             rows=rows,
             scale=scale,
             weights=weights,
+            pairs=pairs,
             score=score,
             probability=probability,
             flags=flags,
@@ -155,7 +166,8 @@ class Auto(Detector):
         score = average(against, _sharpened, np.ones(against.shape[1]))
         check_apart(self.name, score)
         wrong = fit_excess(score, least=_sharp(_LEAST)).probability
-        return _spread(loss) * _fisher(against, scale.typical, wrong)
+        weights = _spread(loss) * _fisher(against, scale.typical, wrong)
+        return weights if weights.sum() > 0 else np.ones(len(weights))
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +177,7 @@ class _Judged:
     rows: Rows
     scale: Margins
     weights: Vector
+    pairs: Confusions | None
     score: Vector
     probability: Vector
     flags: NDArray[np.bool_]
@@ -182,6 +195,7 @@ class FittedAuto:
     scale : Margins
     weights : ndarray of float64
         Shape (n_epochs,).
+    pairs : Confusions, optional
     scores, probabilities : ndarray of float64
         Of the samples it was fitted to, by ascending score.
     found : bool
@@ -192,6 +206,7 @@ class FittedAuto:
 
     scale: Margins
     weights: Vector
+    pairs: Confusions | None
     scores: Vector
     probabilities: Vector
     found: bool
@@ -210,8 +225,9 @@ class FittedAuto:
         """
         rows = np.flatnonzero(scorable)
         score = average(self.scale.against(log, rows), _sharpened, self.weights)
-        place = np.searchsorted(self.scores, score, side="right") - 1
-        probability = self.probabilities[np.maximum(place, 0)]
+        if self.pairs is not None:
+            score *= self.pairs.factor(log, rows, self.weights)
+        probability = _looked_up(score, self.scores, self.probabilities)
         flags = (probability > 0.5) & self.found
         return Detection(
             score=_spread_out(log.n_samples, rows, score),
@@ -220,6 +236,12 @@ class FittedAuto:
             notes=self.notes,
             noise_rate=self.noise_rate,
         )
+
+
+def _looked_up(score: Vector, scores: Vector, probabilities: Vector) -> Vector:
+    """Return the probability of the highest of the ascending scores that is not above a score."""
+    place = np.searchsorted(scores, score, side="right") - 1
+    return probabilities[np.maximum(place, 0)]
 
 
 def _sharpened(values: Vector) -> Vector:

@@ -96,8 +96,6 @@ def average(
 
     With ``typical`` each epoch's values are first divided by what is typical of it.
     """
-    if not weights.sum() > 0:
-        weights = np.ones(len(weights))
     units = np.ones(len(weights)) if typical is None else typical
     n = len(against)
     mean, total, plain, count = (np.zeros(n) for _ in range(4))

@@ -19,6 +19,7 @@ from lossan.suggest import suggest_labels
 
 _MOST_CLASSES = 100_000
 _SUGGESTED = "suggested_label"
+_PREDICTED = "predicted"
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,8 @@ class Piece:
         Type of each column with a value a sample, where it is not null throughout.
     labels : pyarrow.Array
         The distinct given labels, sorted.
+    classes : pyarrow.Array, optional
+        What the codes of its predictions stand for, where they are kept.
     """
 
     number: int
@@ -42,6 +45,7 @@ class Piece:
     faults: tuple[Fault, ...]
     kinds: dict[str, pa.DataType] = field(default_factory=dict)
     labels: pa.Array = field(default_factory=lambda: pa.array([], pa.large_string()))
+    classes: pa.Array | None = None
 
     @property
     def rows_file(self) -> str:
@@ -111,7 +115,8 @@ def _keep(plan: Plan, number: int, log: LossLog) -> Piece:
     for name in ("loss", *plan.channels):
         matrix = getattr(log, name)
         if matrix is not None:
-            columns |= {f"{name}_{e}": pa.array(epoch) for e, epoch in enumerate(matrix.T)}
+            numbers = matrix.codes if isinstance(matrix, Coded) else matrix
+            columns |= {f"{name}_{e}": pa.array(epoch) for e, epoch in enumerate(numbers.T)}
     batch = pa.RecordBatch.from_pydict(columns)
     labels = encode(log.label).values if log.label is not None else pa.nulls(0, pa.large_string())
     piece = Piece(
@@ -121,6 +126,7 @@ def _keep(plan: Plan, number: int, log: LossLog) -> Piece:
         (),
         kinds,
         labels[:_MOST_CLASSES],
+        log.predicted.values if log.predicted and _PREDICTED in plan.channels else None,
     )
     plan.spill.write_batches(piece.rows_file, batch.schema, [batch])
     plan.spill.write_matrix(piece.features_file, features.values[:, scorable])
@@ -167,9 +173,13 @@ class Pieces:
         kind = self._kinds.get("label")
         if kind is None:
             return None
-        held = [p.labels.cast(kind) for p in self.each if len(p.labels)]
-        distinct = pc.unique(pa.concat_arrays(held))
-        return distinct.take(pc.sort_indices(distinct))
+        return _distinct([p.labels.cast(kind) for p in self.each if len(p.labels)])
+
+    @cached_property
+    def classes(self) -> pa.Array | None:
+        """The distinct predicted classes, sorted; None where they are not kept."""
+        held = [p.classes for p in self.each if p.classes is not None and len(p.classes)]
+        return _distinct(held) if held else None
 
     @cached_property
     def _kinds(self) -> dict[str, pa.DataType]:
@@ -179,7 +189,18 @@ class Pieces:
         """Read a piece, or some of its columns; what is null throughout gets its type elsewhere."""
         batch = self.plan.spill.read_batch(piece.rows_file, 0, columns)
         fields = [(f.name, self._kinds.get(f.name, f.type)) for f in batch.schema]
-        return batch.cast(pa.schema(fields))
+        return self._recoded(piece, batch.cast(pa.schema(fields)))
+
+    def _recoded(self, piece: Piece, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Turn a piece's own codes of predicted classes into those of the whole log."""
+        if self.classes is None or piece.classes is None:
+            return batch
+        places = np.append(codes_in(self.classes, piece.classes, len(piece.classes)), -1)
+        for number, name in enumerate(batch.schema.names):
+            if name.removeprefix(f"{_PREDICTED}_").isdigit():
+                codes = places[batch.column(number).to_numpy(zero_copy_only=False)]
+                batch = batch.set_column(number, name, pa.array(codes.astype(np.int32)))
+        return batch
 
     def overlapping(self, starts: NDArray[np.int64], rows: slice) -> list[tuple[Piece, slice]]:
         """Return the pieces that hold some rows, and which rows of theirs those are."""
@@ -220,10 +241,13 @@ def log_of(pieces: Pieces, batch: pa.RecordBatch) -> LossLog:
     if plan.parts.columns.numbers:
         epochs = np.array(plan.parts.columns.numbers)
     matrices: dict[str, Any] = {
-        name: _matrix(batch, name, len(epochs))
+        name: _matrix(batch, name, len(epochs), np.int32 if name == _PREDICTED else np.float32)
         for name in ("loss", *plan.channels)
         if f"{name}_0" in batch.schema.names
     }
+    codes = matrices.pop(_PREDICTED, None)
+    if codes is not None and pieces.classes is not None:
+        matrices[_PREDICTED] = Coded(codes, pieces.classes)
     static: dict[str, Any] = {f: batch.column(f) for f in STATIC_FIELDS if f in batch.schema.names}
     return LossLog(
         sample_id=batch.column("sample_id"),
@@ -234,8 +258,14 @@ def log_of(pieces: Pieces, batch: pa.RecordBatch) -> LossLog:
     )
 
 
-def _matrix(batch: pa.RecordBatch, name: str, n_epochs: int) -> NDArray[np.float32]:
-    matrix = np.empty((n_epochs, batch.num_rows), np.float32)
+def _distinct(held: list[pa.Array]) -> pa.Array:
+    """Return the distinct values of several arrays of one type, sorted."""
+    distinct = pc.unique(pa.concat_arrays(held))
+    return distinct.take(pc.sort_indices(distinct))
+
+
+def _matrix(batch: pa.RecordBatch, name: str, n_epochs: int, kind: type) -> NDArray[Any]:
+    matrix = np.empty((n_epochs, batch.num_rows), kind)
     for number, row in enumerate(matrix):
         row[:] = batch.column(f"{name}_{number}").to_numpy(zero_copy_only=False)
     return matrix.T

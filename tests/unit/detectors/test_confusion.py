@@ -1,0 +1,132 @@
+"""The factors of pairs of classes: by plain loops, by hand, and what they must not depend on."""
+
+import math
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score
+
+import lossan
+from lossan.build import build_log
+from lossan.detectors._confusion import Confusions
+
+N, K, EPOCHS = 3000, 5, 4
+
+
+def confused(seed, *, names=None):
+    """Return a log on which classes 0 and 1 look alike, and 6% of the labels are wrong anywhere."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, K, N)
+    wrong = rng.random(N) < 0.06
+    label = np.where(wrong, (truth + rng.integers(1, K, N)) % K, truth)
+    alike = truth < 2
+    strength = np.where(alike, rng.normal(0.7, 1.0, N), rng.normal(3.0, 1.0, N))
+    other = np.where(alike, 1 - truth, (truth + rng.integers(1, K, N)) % K)
+    seen = np.where(strength > 0, truth, other)  # what the network sees, weakly where alike
+    margin = np.where(seen == label, 1, -1) * np.abs(strength)
+    margin = margin[:, None] * np.linspace(0.5, 1, EPOCHS) + rng.normal(0, 0.1, (N, EPOCHS))
+    predicted = np.where(margin < 0, np.where(seen == label, other, seen)[:, None], label[:, None])
+    names = np.arange(K) if names is None else names
+    fields = {"label": names[label], "margin": margin, "predicted": names[predicted]}
+    loss = np.log1p(np.exp(-margin))
+    return build_log(loss, metadata={"classes": names.tolist()}, **fields), label != truth
+
+
+def score_of(log):
+    return lossan.analyze(log, detector="auto").detection.score
+
+
+def by_loops(label, predicted, score, weights, least):
+    """The factor of each sample, from sums over samples one by one."""
+    high = [i for i in range(len(label)) if score[i] > least]
+    middle = sum(math.log(score[i]) for i in high) / len(high)
+    total, count = {}, {}
+    share = [w / sum(weights) for w in weights]
+    for i in high:
+        for w, p in zip(share, predicted[i], strict=True):
+            if p != label[i]:
+                total[label[i], p] = total.get((label[i], p), 0) + w * math.log(score[i])
+                count[label[i], p] = count.get((label[i], p), 0) + w
+    shift = {c: (total[c] + 10 * middle) / (count[c] + 10) - middle for c in total}
+    return [
+        math.exp(sum(w * shift.get((g, p), 0) for w, p in zip(share, row, strict=True)))
+        for g, row in zip(label, predicted, strict=True)
+    ]
+
+
+def test_the_factors_are_those_of_plain_loops():
+    log, _ = confused(0)
+    rng = np.random.default_rng(1)
+    score, weights, rows = rng.gamma(1, 1, N), np.array([0.5, 1, 2, 0]), np.arange(N)
+    found = Confusions.of(log, rows, score, weights, 0.7).factor(log, rows, weights)
+    label = log.coded_label.values.take(log.coded_label.codes).to_pylist()
+    names = log.predicted.values.to_pylist()
+    predicted = [[names[code] for code in row] for row in log.predicted.codes]
+    np.testing.assert_allclose(found, by_loops(label, predicted, score, weights, 0.7), rtol=1e-12)
+
+
+def test_one_pair_by_hand():
+    """Ten samples e times as firm as the two others: half of what they say, in logarithms."""
+    label = np.array([0] * 10 + [1] * 2 + [2])
+    predicted = np.array([[1]] * 10 + [[2]] * 2 + [[2]])
+    log = build_log(np.ones((13, 2)), label=label, predicted=predicted.repeat(2, axis=1))
+    score = np.array([math.e] * 10 + [1.0] * 2 + [0.0])
+    weights, rows = np.ones(2), np.arange(13)
+    found = Confusions.of(log, rows, score, weights, 0.5).factor(log, rows, weights)
+    middle = 10 / 12
+    np.testing.assert_allclose(found[:10], math.exp((10 + 10 * middle) / 20 - middle))
+    np.testing.assert_allclose(found[10:12], math.exp(10 * middle / 12 - middle))
+    assert found[12] == 1  # the network agrees with its label
+
+
+def test_wrong_labels_among_classes_that_look_alike_are_told_apart():
+    for seed in range(3):
+        log, wrong = confused(seed)
+        bare = build_log(np.asarray(log.loss), label=log.label, margin=np.asarray(log.margin))
+        with_pairs, without = (average_precision_score(wrong, score_of(of)) for of in (log, bare))
+        assert with_pairs > 1.05 * without
+
+
+def test_how_many_are_flagged_stays_as_it_is():
+    log, _ = confused(0)
+    bare = build_log(np.asarray(log.loss), label=log.label, margin=np.asarray(log.margin))
+    ours, theirs = (lossan.analyze(of, detector="auto").detection for of in (log, bare))
+    assert ours.flagged.sum() == theirs.flagged.sum() > 0
+    assert ours.noise_rate == theirs.noise_rate
+    assert sorted(ours.probability) == sorted(theirs.probability)
+
+
+def test_names_of_classes_do_not_count():
+    names = np.array(["pear", "apple", "fig", "date", "nut"])
+    np.testing.assert_allclose(
+        score_of(confused(0)[0]), score_of(confused(0, names=names)[0]), rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize("what", ["no predictions", "two classes"])
+def test_without_pairs_scores_stay_as_they_are(what):
+    log, _ = confused(0)
+    label = log.coded_label.codes % 2 if what == "two classes" else log.label
+    fields = {"label": label, "margin": np.asarray(log.margin)}
+    if what == "two classes":
+        fields["predicted"] = np.where(
+            np.asarray(log.margin) < 0, 1 - label[:, None], label[:, None]
+        )
+    bare = build_log(np.asarray(log.loss), **fields)
+    assert Confusions.of(bare, np.arange(N), np.ones(N), np.ones(EPOCHS), 0.5) is None
+
+
+def test_nothing_contradicted_says_nothing():
+    log, _ = confused(0)
+    rows, weights = np.arange(N), np.ones(EPOCHS)
+    found = Confusions.of(log, rows, np.zeros(N), weights, 0.5)
+    assert (found.factor(log, rows, weights) == 1).all()
+
+
+def test_unknown_classes_say_nothing():
+    """A piece of a log may hold classes that the sample it was fitted to had not."""
+    log, _ = confused(0)
+    rows, weights = np.arange(N), np.ones(EPOCHS)
+    found = Confusions.of(log, rows, np.ones(N) * 2, weights, 0.5)
+    other, _ = confused(0, names=np.arange(K) + 100)
+    assert (found.factor(other, rows, weights) == 1).all()
