@@ -48,5 +48,5 @@ def draw_sequences(
     axes.set(xlabel="epoch", ylabel="loss (nats)", title="Loss sequences of typical samples")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)
-    axes.legend()
+    axes.legend(loc="upper right")  # the best place is slow to find among many points
     figure.savefig(file, format="png", dpi=130)
