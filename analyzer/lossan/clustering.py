@@ -87,13 +87,18 @@ def fit_two_means(
     spread = found.spread if standardise else np.ones(n_features)
     scale = Scale(found.mean if standardise else np.zeros(n_features), 1 / spread)
     variance = found.squares / found.n / spread**2
-    settle = _Settling(scale, max_iter, tol * float(variance.mean()))
+    limits = max_iter, tol * float(variance.mean())
     rng = np.random.default_rng(seed)
     start = Held(_sample(points, found, rng))
+    few = _Settling(start, start.moments(), scale, *limits)
     scaled = scale.points(start.values)
-    tries = [settle.from_(start, _plus_plus(scaled, rng)) for _ in range(n_init)]
-    best = max(tries, key=lambda c: start.split(c).explained)
-    return best if points.n <= _SUBSAMPLE else settle.from_(points, best.places)
+    tries = [few.from_(_plus_plus(scaled, rng)) for _ in range(n_init)]
+    best = max((few.split(places) for places in tries), key=lambda half: half.explained)
+    if points.n <= _SUBSAMPLE:
+        return Centroids(scale, best.places)
+    # the fewer samples are nearer to the second, the fewer are summed
+    places = best.places if best.n_second <= start.n / 2 else best.places[::-1]
+    return Centroids(scale, _Settling(points, found, scale, *limits).from_(places))
 
 
 def _sample(points: Points, found: Moments, rng: np.random.Generator) -> Array:
@@ -108,29 +113,65 @@ def _sample(points: Points, found: Moments, rng: np.random.Generator) -> Array:
 
 
 @dataclass(frozen=True)
+class _Halves:
+    """Samples that fell to two centroids.
+
+    Parameters
+    ----------
+    places : ndarray of float64
+        Shape (2, n_features): the centroids.
+    n_second : int
+    means : ndarray of float64
+        Shape (2, n_features): of both parts.
+    explained : float
+        The squares that the split explains: inertia is a constant less this.
+    """
+
+    places: Array
+    n_second: int
+    means: Array
+    explained: float
+
+
+@dataclass(frozen=True)
 class _Settling:
     """Lloyd's iterations.
 
     Parameters
     ----------
+    points : Points
+    moments : Moments
+        Of all points.
     scale : Scale
     max_iter : int
     tol : float
         Centroids that move by a squared distance of at most this have settled.
     """
 
+    points: Points
+    moments: Moments
     scale: Scale
     max_iter: int
     tol: float
 
-    def from_(self, points: Points, places: Array) -> Centroids:
+    def from_(self, places: Array) -> Array:
         for _ in range(self.max_iter):
-            split = points.split(Centroids(self.scale, places))
-            moved = float(((split.centroids - places) ** 2).sum())
-            places = split.centroids
+            means = self.split(places).means
+            moved = float(((means - places) ** 2).sum())
+            places = means
             if moved <= self.tol:
                 break
-        return Centroids(self.scale, places)
+        return places
+
+    def split(self, places: Array) -> _Halves:
+        found = self.points.split(Centroids(self.scale, places))
+        counts = np.array([self.points.n - found.n_second, found.n_second])
+        shift, factor = self.scale.shift, self.scale.factor
+        total = self.points.n * (self.moments.mean - shift) * factor
+        second = (found.sums - found.n_second * shift) * factor
+        sums = np.stack([total - second, second])
+        means = sums / np.maximum(counts, 1)[:, None]
+        return _Halves(places, found.n_second, means, float((sums * means).sum()))
 
 
 def _plus_plus(points: Array, rng: np.random.Generator) -> Array:

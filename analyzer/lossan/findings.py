@@ -11,6 +11,7 @@ from lossan.detectors import Detection
 from lossan.features import FEATURES, Features
 from lossan.losslog import LossLog
 
+_SOME = 100_000  # samples that say how high the first are at least
 MOST_SEQUENCES = 10_000
 """Of how many suspects the findings keep the loss sequences."""
 Rows = NDArray[np.int64]
@@ -31,10 +32,13 @@ def first_ranked(score: NDArray[np.float64], count: int) -> Rows:
     """
     if count >= len(score):
         return ranking(score)
-    falling = -score  # NaN sorts last
-    last = np.partition(falling, count)[count]
-    rows = np.flatnonzero(~(falling > last))  # NaN too, where so many are unscored
-    return rows[np.argsort(falling[rows], kind="stable")][:count]
+    # as many of some samples are at least so high, so the first of all are
+    some = -score[:: max(1, len(score) // _SOME)]
+    last = np.partition(some, count)[count] if count < len(some) else np.nan
+    if np.isnan(last):
+        last = np.partition(-score, count)[count]  # NaN sorts last
+    rows = np.arange(len(score)) if np.isnan(last) else np.flatnonzero(score >= -last)
+    return rows[np.argsort(-score[rows], kind="stable")][:count]
 
 
 def findings_table(

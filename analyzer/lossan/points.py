@@ -20,9 +20,9 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 _T = TypeVar("_T")
 
-_BLOCK = 1 << 14
+_BLOCK = 1 << 15
 _FEW = 4  # blocks that are done sooner than threads are started
-CHUNK = 64 * _BLOCK
+CHUNK = 32 * _BLOCK
 """Samples whose sums are put together before they meet those of others."""
 
 
@@ -80,32 +80,21 @@ class Moments:
 
 @dataclass(frozen=True)
 class Split:
-    """How the samples fall to two centroids.
+    """How many samples fall to the second of two centroids, and which features they have.
 
     Parameters
     ----------
-    counts : ndarray of int64
-        Shape (2,).
+    n_second : int
     sums : ndarray of float64
-        Shape (2, n_features), in the units of the centroids.
+        Shape (n_features,): the sums of their features.
     """
 
-    counts: NDArray[np.int64]
+    n_second: int
     sums: Array
 
     def merge(self, other: "Split") -> "Split":
         """Return the split of both together."""
-        return Split(self.counts + other.counts, self.sums + other.sums)
-
-    @property
-    def centroids(self) -> Array:
-        """Shape (2, n_features): the means of both parts."""
-        return self.sums / np.maximum(self.counts, 1)[:, None]
-
-    @property
-    def explained(self) -> float:
-        """The squares that the split explains: inertia is a constant less this."""
-        return float((self.sums * self.centroids).sum())
+        return Split(self.n_second + other.n_second, self.sums + other.sums)
 
 
 @dataclass(frozen=True)
@@ -145,12 +134,23 @@ class Centroids:
     def second(self, values: Array) -> Mask:
         """Tell which samples, of features of shape (n_features, n), are nearer to the second."""
         found = np.empty(values.shape[1], bool)
+        plane = self._plane()
 
         def one(block: slice) -> None:
-            found[block] = _nearer(self.scale.points(values[:, block]), self.places)
+            found[block] = _beyond(values[:, block], *plane)
 
-        _map(one, values.shape[1])
+        map_blocks(one, values.shape[1])
         return found
+
+    def _plane(self) -> tuple[Array, float]:
+        """Return the plane in the middle between both: features weighed, and a limit.
+
+        Weighed there and then, features need not be brought to the units of the centroids first.
+        """
+        towards = self.places[1] - self.places[0]
+        weights = towards * self.scale.factor
+        middle = towards * (self.places[0] + self.places[1]) / 2 + weights * self.scale.shift
+        return weights, float(middle.sum())
 
     def beyond(self, values: Array) -> Mask:
         """Tell which samples are nearer to the centroid with the greater first feature."""
@@ -158,13 +158,15 @@ class Centroids:
         return second if self.places[1, 0] > self.places[0, 0] else ~second
 
     def split(self, values: Array) -> Split:
-        """Sum both parts of a chunk of at most `CHUNK` samples, or of several laid end to end."""
+        """Sum what is nearer to the second, of at most `CHUNK` samples or several chunks."""
+        plane = self._plane()
 
         def one(block: slice) -> Split:
-            points = self.scale.points(values[:, block])
-            return _summed(points, _nearer(points, self.places))
+            part = values[:, block]
+            rows = np.flatnonzero(_beyond(part, *plane))
+            return Split(len(rows), part.take(rows, axis=1).sum(axis=1))
 
-        return fold(_in_chunks(_map(one, values.shape[1])))
+        return fold(_in_chunks(map_blocks(one, values.shape[1])))
 
 
 class Points(Protocol):
@@ -238,31 +240,24 @@ def _in_chunks(blocks: list[_M]) -> list[_M]:
 
 def moments(values: Array) -> Moments:
     """Return the moments of features of shape (n_features, n)."""
-    return fold(_in_chunks(_map(lambda b: Moments.of(values[:, b]), values.shape[1])))
+    return fold(_in_chunks(map_blocks(lambda b: Moments.of(values[:, b]), values.shape[1])))
 
 
-def _nearer(points: Array, centroids: Array) -> Mask:
-    """Return which points are nearer to the second centroid.
+def _beyond(values: Array, weights: Array, limit: float) -> Mask:
+    """Return which samples lie beyond a plane.
 
     The sum is written out: a BLAS may add in another order for another number of threads.
     """
-    towards = centroids[1] - centroids[0]
-    middle = float((towards * (centroids[0] + centroids[1])).sum()) / 2
-    along = points[0] * towards[0]
-    for feature, weight in zip(points[1:], towards[1:], strict=True):
-        along += feature * weight
-    return np.asarray(along > middle)
+    along = values[0] * weights[0]
+    weighed = np.empty_like(along)
+    for feature, weight in zip(values[1:], weights[1:], strict=True):
+        np.multiply(feature, weight, out=weighed)
+        along += weighed
+    return np.asarray(along > limit)
 
 
-def _summed(points: Array, second: Mask) -> Split:
-    total = points.sum(axis=1)
-    inside = points[:, second].sum(axis=1)
-    n_second = int(np.count_nonzero(second))
-    counts = np.array([len(second) - n_second, n_second])
-    return Split(counts, np.stack([total - inside, inside]))
-
-
-def _map(work: Callable[[slice], _T], n: int) -> list[_T]:
+def map_blocks(work: Callable[[slice], _T], n: int) -> list[_T]:
+    """Do work on each block of n samples, on all cores; return what it returns, in order."""
     blocks = list(_blocks(n))
     if len(blocks) <= _FEW:
         return [work(block) for block in blocks]

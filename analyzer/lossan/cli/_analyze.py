@@ -103,20 +103,22 @@ def _refuse(options: dict[str, Any], why: str) -> None:
 
 def _in_memory(logs: list[str], options: dict[str, Any], reading: dict[str, Any]) -> "Result":
     from lossan.io import read_log
-    from lossan.pipeline import analyze as run
 
     # pyarrow imports pandas, if it is there, once it is given an array: meanwhile cores decode
-    Thread(target=_import, args=("pandas",), daemon=True).start()
+    Thread(target=_import, args=("lossan.pipeline", "pandas"), daemon=True).start()
     read = []
     for log in logs:
         with common.reading_progress("reading") as progress:
             read.append(read_log(log, progress=progress, **reading))
+    from lossan.pipeline import analyze as run
+
     return run(read, name=", ".join(common.printable(log) for log in logs), **options)
 
 
-def _import(name: str) -> None:
-    with suppress(ImportError):
-        import_module(name)
+def _import(*names: str) -> None:
+    for name in names:
+        with suppress(ImportError):
+            import_module(name)
 
 
 def _tell(result: "Result | LargeResult", output: str | None, top: int, as_json: bool) -> None:

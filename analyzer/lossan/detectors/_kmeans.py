@@ -11,7 +11,7 @@ from lossan.config import Config
 from lossan.detectors._base import Context, Detection, Detector
 from lossan.errors import DetectorError
 from lossan.losslog import LossLog
-from lossan.points import Centroids, Held, Points
+from lossan.points import Centroids, Held, Points, map_blocks
 
 
 @final
@@ -95,10 +95,16 @@ class KMeansDetector(Detector):
 
 def squeeze(level: NDArray[np.float64], flags: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Squeeze the mean loss into (0, 1/2), and into (1/2, 1) where flagged."""
-    score = np.abs(level)
-    score += 1
-    np.divide(level, score, out=score)
-    score += 1
-    score *= 0.25
-    score += 0.5 * flags
+    score = np.empty_like(level)
+
+    def one(block: slice) -> None:
+        part = np.abs(level[block])
+        part += 1
+        np.divide(level[block], part, out=part)
+        part += 1
+        part *= 0.25
+        part += 0.5 * flags[block]
+        score[block] = part
+
+    map_blocks(one, len(level))
     return score

@@ -83,12 +83,17 @@ class _Slabs:
             grown[: len(slab)] = slab
         return grown
 
-    def gather(self, epochs: list[int], slots: NDArray[np.int64]) -> NDArray[Any]:
-        """Return the cells of slots, shape (n_epochs, n_slots), holding them only once."""
+    def gather(
+        self, epochs: list[int], slots: NDArray[np.int64], *, in_place: bool
+    ) -> NDArray[Any]:
+        """Return the cells of slots, shape (n_epochs, n_slots), holding them only once.
+
+        ``in_place`` says that the slots are known to be all, in their order.
+        """
         planned = all(s.base is self._matrix for s in self.by_epoch.values())
         if planned and len(epochs) == len(self._plan.epochs):
             n = len(slots)
-            if not np.array_equal(slots, np.arange(n)):
+            if not (in_place or np.array_equal(slots, np.arange(n))):
                 for row in self._matrix:
                     row[:n] = row[slots]
             return self._matrix[:, :n]
@@ -251,8 +256,9 @@ class _LongReader:
             else (pa.array([], pa.int64()), np.empty(0, np.int64))
         )
         self._faults += [f for c in self._static.values() if (f := c.fault(ids, slots))]
+        in_place = self._range is not None and len(slots) == need
         self._index = None  # as large as the ids, and of no more use
-        loss = self._loss.gather(epochs, slots)
+        loss = self._loss.gather(epochs, slots, in_place=in_place)
         if not complete:
             for row in loss:
                 row[row.view(np.uint32) == _ABSENT_BITS] = np.nan
@@ -261,10 +267,14 @@ class _LongReader:
             loss=loss,
             epochs=np.array(epochs, np.int64),
             static={f: c.take(slots) for f, c in self._static.items()},
-            channels={f: c.gather(epochs, slots) for f, c in self._channels.items()},
+            channels={
+                f: c.gather(epochs, slots, in_place=in_place) for f, c in self._channels.items()
+            },
             predicted=None
             if self._predicted is None
-            else Coded(self._predicted.gather(epochs, slots), self._categories.values()),
+            else Coded(
+                self._predicted.gather(epochs, slots, in_place=in_place), self._categories.values()
+            ),
             faults=self._faults,
         )
 

@@ -72,7 +72,8 @@ class Parts:
         done = 0
         cores = (os.cpu_count() or 1) if all(p.can_be_shared for p in self.parts) else 1
         with ThreadPoolExecutor(cores) as pool:
-            for part, batch in _ahead(self._row_groups(columns), pool, cores):
+            # one more than cores, so that none waits for what was decoded to be taken
+            for part, batch in _ahead(self._row_groups(columns), pool, cores + 1):
                 yield part, batch
                 done += batch.num_rows
                 if progress is not None:
