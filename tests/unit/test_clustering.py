@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 from sklearn.preprocessing import StandardScaler
 
-from lossan import points
+from lossan import clustering, points
 from lossan.clustering import two_means
 from lossan.points import Moments, moments
 
@@ -101,3 +101,14 @@ def test_the_size_of_the_blocks_does_not_matter(monkeypatch):
     monkeypatch.setattr(points, "_BLOCK", 64)
     in_blocks = two_means(values, seed=0, tol=0)
     assert np.array_equal(in_blocks == in_blocks[0], whole == whole[0])
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_features_far_from_zero_are_split_as_near_it(many, monkeypatch):
+    if many:  # the centroids settle on all, the start is of some
+        monkeypatch.setattr(clustering, "_SUBSAMPLE", 200)
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(6, 3000))
+    values[:, rng.random(3000) < 0.2] += 3
+    near, far = (two_means(shift + values, seed=0) for shift in (0.0, 1e6))
+    assert (near == far).all() or (near == ~far).all()
