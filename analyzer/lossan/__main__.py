@@ -1,5 +1,6 @@
 """The ``lossan`` command; answers ``--version`` before anything else is imported."""
 
+import os
 import sys
 
 from lossan._version import __version__
@@ -10,6 +11,8 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:
         print(f"lossan {__version__}")
         return
+    # pydantic would look through every installed distribution for plug-ins of its own
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
     from lossan.cli import run
 
     sys.exit(run(sys.argv[1:]))
