@@ -1,5 +1,7 @@
 """k-means with k = 2 on any number of samples, the same to the last digit wherever they are."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,8 +94,10 @@ def fit_two_means(
     start = Held(_sample(points, found, rng))
     few = _Settling(start, start.moments(), scale, *limits)
     scaled = scale.points(start.values)
-    tries = [few.from_(_plus_plus(scaled, rng)) for _ in range(n_init)]
-    best = max((few.split(places) for places in tries), key=lambda half: half.explained)
+    starts = [_plus_plus(scaled, rng) for _ in range(n_init)]
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        tries = list(pool.map(lambda places: few.split(few.from_(places)), starts))
+    best = max(tries, key=lambda half: half.explained)
     if points.n <= _SUBSAMPLE:
         return Centroids(scale, best.places)
     # the fewer samples are nearer to the second, the fewer are summed

@@ -256,15 +256,15 @@ def _beyond(values: Array, weights: Array, limit: float) -> Mask:
     return np.asarray(along > limit)
 
 
-def map_blocks(work: Callable[[slice], _T], n: int) -> list[_T]:
+def map_blocks(work: Callable[[slice], _T], n: int, size: int | None = None) -> list[_T]:
     """Do work on each block of n samples, on all cores; return what it returns, in order."""
-    blocks = list(_blocks(n))
+    blocks = list(_blocks(n, size or _BLOCK))
     if len(blocks) <= _FEW:
         return [work(block) for block in blocks]
     with ThreadPoolExecutor(min(len(blocks), os.cpu_count() or 1)) as pool:
         return list(pool.map(work, blocks))
 
 
-def _blocks(n: int) -> Iterator[slice]:
-    for start in range(0, n, _BLOCK):
-        yield slice(start, min(start + _BLOCK, n))
+def _blocks(n: int, size: int) -> Iterator[slice]:
+    for start in range(0, n, size):
+        yield slice(start, min(start + size, n))

@@ -13,6 +13,8 @@ from lossan.errors import DetectorError
 from lossan.losslog import LossLog
 from lossan.points import Centroids, Held, Points, map_blocks
 
+_SQUEEZED = 1 << 17  # samples at a time: many, as each costs but a few steps
+
 
 @final
 class KMeansParameters(Config):
@@ -106,5 +108,5 @@ def squeeze(level: NDArray[np.float64], flags: NDArray[np.bool_]) -> NDArray[np.
         part += 0.5 * flags[block]
         score[block] = part
 
-    map_blocks(one, len(level))
+    map_blocks(one, len(level), _SQUEEZED)
     return score

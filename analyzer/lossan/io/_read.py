@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from lossan.build import Reading, finish
 from lossan.errors import LogError
 from lossan.io._long import read_long
@@ -68,5 +70,6 @@ def _read_parts(parts: list[Part], options: ReadOptions, progress: Progress | No
         draft = read_long(opened, options, progress)
     else:
         draft = read_wide(opened, progress)
+    pa.default_memory_pool().release_unused()  # what batches took; an analysis needs as much
     draft.metadata = metadata
     return finish(draft, layout, invalid=options.invalid, duplicates=options.duplicates)
