@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -75,16 +74,10 @@ def write_findings(parts: Iterable[pa.Table], summary: str, folder: Path) -> Non
         atomic_file(folder / CSV) as csv,
         create_parquet(parquet, first.schema) as rows,
         pa.csv.CSVWriter(csv, first.schema) as lines,
-        ThreadPoolExecutor(1) as writer,
     ):
-        writing: Future[None] | None = None
         for table in chain([first], tables):
-            if writing is not None:
-                writing.result()  # one part waits, no more
-            writing = writer.submit(lambda part: lines.write_table(_for_spreadsheets(part)), table)
             rows.write_table(table)
-        if writing is not None:
-            writing.result()
+            lines.write_table(_for_spreadsheets(table))
     with atomic_file(folder / SUMMARY) as file:
         file.write(summary.encode() + b"\n")
 
