@@ -268,10 +268,8 @@ def _check_losses(draft: Draft, invalid: str) -> None:
         draft.faults.append(Fault("empty", "it holds no samples.", 0))
         return
     if n_epochs < 2:
-        message = (
-            f"it holds {n_epochs} epoch{'s' * (n_epochs != 1)}; a loss sequence needs at least 2."
-        )
-        draft.faults.append(Fault("one_epoch", message))
+        held = f"it holds {n_epochs} epoch{'s' * (n_epochs != 1)}"
+        draft.faults.append(Fault("one_epoch", f"{held}; a loss sequence needs at least 2."))
     count, where, seen = 0, "", False
     for number, epoch in zip(draft.epochs, draft.loss, strict=True):
         with np.errstate(over="ignore", invalid="ignore"):
