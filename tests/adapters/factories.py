@@ -79,3 +79,12 @@ def small_keras(num_classes):
             layers.Dense(num_classes),
         ]
     )
+
+
+def other_name(n_classes):
+    """Return nothing: it is never called, as it takes another argument."""
+
+
+def failing(num_classes):
+    """Fail as a user's own code may."""
+    raise RuntimeError("no such layer")

@@ -190,6 +190,8 @@ def test_resuming_with_another_labels_table_is_refused(adapter, digits, tmp_path
         (["--model", "inception_v4"], "no classifier 'inception_v4'"),
         (["--model", "factories:none"], "importable from here"),
         (["--model", "factories:no_network"], "returned a int"),
+        (["--model", "factories:other_name"], "It is called as other_name(num_classes=2)."),
+        (["--model", "factories:failing"], "RuntimeError (no such layer) at "),
         (["--model", "inception_v3", "--image-size", "74"], "74 x 74"),
         (["--weights", "nowhere.h5"], "no such file"),
         (["--weights", "TEXT"], "TEXT"),

@@ -1,6 +1,8 @@
 """Networks named as ``package.module:factory`` on the command line, and only there."""
 
 from importlib import import_module
+from inspect import signature
+from traceback import extract_tb
 from typing import Any
 
 from lossan.errors import OptionError
@@ -21,17 +23,40 @@ def call_factory(name: str, n_classes: int, kind: type) -> Any:
     Raises
     ------
     OptionError
-        When it cannot be imported or returns something else.
+        When it cannot be imported or called so, fails, or returns something else.
     """
     module, _, factory = name.partition(":")
     try:
-        made = getattr(import_module(module), factory)(num_classes=n_classes)
-    except (ImportError, AttributeError) as error:
+        build = getattr(import_module(module), factory)
+    except Exception as error:  # a module of the user's may fail in any way
         raise OptionError(
-            f"--model {name}: {error}. Needed is package.module:factory, importable from here."
+            f"--model {name}: {_told(error)}. Needed is package.module:factory, importable from "
+            "here."
+        ) from error
+    try:
+        signature(build).bind(num_classes=n_classes)
+    except (TypeError, ValueError) as error:
+        raise OptionError(
+            f"--model {name}: {error}. It is called as {factory}(num_classes={n_classes})."
+        ) from error
+    try:
+        made = build(num_classes=n_classes)
+    except Exception as error:  # so may its factory
+        raise OptionError(
+            f"--model {name}: {_told(error)}, when called as {factory}(num_classes={n_classes})."
         ) from error
     if not isinstance(made, kind):
         raise OptionError(
             f"--model {name} returned a {type(made).__name__}, not a {kind.__name__}."
         )
     return made
+
+
+def _told(error: Exception) -> str:
+    """Say what went wrong and where: the traceback is not shown."""
+    last = extract_tb(error.__traceback__)[-1]
+    what = str(error) or type(error).__name__
+    if isinstance(error, ImportError | AttributeError) and last.filename == __file__:
+        return what  # it is not there
+    place = "" if last.filename.startswith("<") else f" at {last.filename}, line {last.lineno}"
+    return what if isinstance(error, ImportError) else f"{type(error).__name__} ({what}){place}"
