@@ -68,7 +68,7 @@ class _Log:
 
 
 @final
-class RecordEvaluation(keras.callbacks.Callback):  # type: ignore[misc]
+class RecordEvaluation(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """Record every sample after each epoch of ``fit``, in a pass of its own.
 
     The pass has no dropout and batch norm at rest; what is recorded is the plain cross-entropy in
@@ -126,7 +126,7 @@ class RecordEvaluation(keras.callbacks.Callback):  # type: ignore[misc]
             with self._log.kept():
                 self._from_logits = gives_logits(self.model, self._output)
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002  (Keras' signature)
         """Record every sample."""
         with self._log.kept():
             for ids, x, y in self._batches():
@@ -135,7 +135,7 @@ class RecordEvaluation(keras.callbacks.Callback):  # type: ignore[misc]
                 self._log.write(ids, measure(outputs, targets, from_logits=bool(self._from_logits)))
             self.recorder.end_epoch()
 
-    def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
+    def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002  (Keras' signature)
         """Write the log, unless the Recorder is the caller's."""
         self._log.finish()
 
@@ -240,7 +240,7 @@ class RecordTraining:
 
 
 @final
-class _Flush(keras.callbacks.Callback):  # type: ignore[misc]
+class _Flush(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """Brings what a tap noted to the log."""
 
     def __init__(self, tap: Tap, log: _Log, codes: Codes) -> None:
@@ -248,13 +248,13 @@ class _Flush(keras.callbacks.Callback):  # type: ignore[misc]
         self._tap, self._log, self._codes = tap, log, codes
         self._noted = False
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002  (Keras' signature)
         self._noted = False
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002  (Keras' signature)
         self._write(self._tap.take_half())
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002  (Keras' signature)
         self._write(self._tap.take())
         if not self._noted:
             raise LossanError(

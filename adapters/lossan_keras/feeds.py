@@ -201,7 +201,7 @@ def _tagged_dataset(dataset: Any, codes: Codes) -> Any:
 
 
 @final
-class _TaggedPyDataset(keras.utils.PyDataset):  # type: ignore[misc]
+class _TaggedPyDataset(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
     """A PyDataset whose batches bring their ids along in x."""
 
     def __init__(self, inner: Any, codes: Codes) -> None:

@@ -52,7 +52,7 @@ def train(plan: TrainPlan) -> None:
 
 
 @keras.saving.register_keras_serializable("lossan")
-class _Watched(keras.Model):  # type: ignore[misc]
+class _Watched(keras.Model):  # type: ignore[misc]  # Keras has no types
     """A model that keeps the logits of its last training batch, those the loss was taken of."""
 
     def __init__(self, inner: Any, rows: int, n_classes: int) -> None:

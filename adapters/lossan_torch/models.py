@@ -114,7 +114,7 @@ def torchvision() -> Any:
     # A torchvision built for CUDA beside a CPU-only torch lacks its compiled operators and stops
     # at import when it registers them. No classifier uses them: declaring their names is enough.
     global _declared  # noqa: PLW0603  (the declaration lives as long as this object)
-    _declared = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
+    _declared = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]  # torch has none here
     for operator in ("nms", "qnms"):
         _declared.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     return import_module("torchvision")

@@ -53,6 +53,7 @@ def _check_claims(file: Path) -> None:
                     packed = [
                         i for i in archive.infolist() if i.compress_type != zipfile.ZIP_STORED
                     ]
+            # what zipfile raises for damage, for a broken directory, for a format it does not know
             except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
                 raise LossanError(f"{file} cannot be read safely ({error}).") from error
             if packed:

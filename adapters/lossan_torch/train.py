@@ -108,7 +108,7 @@ class _Training:
             options.model, len(plan.train.classes), options.weights, options.image_size
         )
         # convolutions over the channels-last layout are the faster ones on CPUs and on GPUs
-        self._model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
         self._optimiser = _optimiser(options, self._model)
         self._dtype = _precision(options.precision, device)
         self._scaler = torch.amp.GradScaler(device.type, enabled=self._dtype is torch.float16)
@@ -193,7 +193,7 @@ class _Training:
         objective = main
         for other in others:
             objective = objective + weight * nn.functional.cross_entropy(other.float(), targets)
-        self._scaler.scale(objective).backward()  # type: ignore[no-untyped-call]
+        self._scaler.scale(objective).backward()  # type: ignore[no-untyped-call]  # torch has none here
         self._scaler.step(self._optimiser)
         self._scaler.update()
         return outputs, main

@@ -364,6 +364,7 @@ def to_arrow(name: str, values: Any, faults: list[Fault]) -> pa.Array | None:
         return pa.array(values)
     except (UnicodeError, SystemError) as error:  # the latter for numbers beyond Unicode
         faults.append(Fault("encoding", f"{name} is not valid Unicode ({error})."))
+    # Arrow's errors are ValueError, TypeError or NotImplementedError; the last is of large integers
     except (ValueError, TypeError, NotImplementedError, OverflowError) as error:
         message = f"{name} mixes types or holds neither int64 nor strings ({error})."
         faults.append(Fault("type", message))

@@ -164,6 +164,12 @@ def encode(values: pa.Array) -> Coded:
     return Coded(codes.to_numpy(zero_copy_only=False).astype(np.int32, copy=False), distinct)
 
 
+def places_among(values: pa.Array, among: pa.Array) -> NDArray[np.int64]:
+    """Return the place of each value among others of its type, -1 where it is none of them."""
+    place = pc.fill_null(pc.index_in(values, value_set=among), -1)
+    return place.to_numpy(zero_copy_only=False).astype(np.int64)
+
+
 def stamp(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Add what every log written by lossan states about itself."""
     stamped = {

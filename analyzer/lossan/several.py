@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lossan.detectors import Detection
 from lossan.features import Features
-from lossan.losslog import LossLog
+from lossan.losslog import LossLog, places_among
 from lossan.merge import merge_logs
 
 Rows = NDArray[np.int64]
@@ -44,13 +43,7 @@ def lay_end_to_end(logs: Sequence[LossLog]) -> tuple[LossLog, list[Rows]]:
         shifted.append(replace(log, epochs=epochs, metadata=kept))
         at += log.n_epochs
     joined = merge_logs(shifted, source="the logs together")
-    rows = [
-        pc.fill_null(pc.index_in(joined.sample_id, value_set=log.sample_id), -1)
-        .to_numpy(zero_copy_only=False)
-        .astype(np.int64)
-        for log in logs
-    ]
-    return joined, rows
+    return joined, [places_among(joined.sample_id, log.sample_id) for log in logs]
 
 
 def mean_features(features: Sequence[Features], rows: Sequence[Rows]) -> Features:

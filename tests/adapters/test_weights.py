@@ -166,13 +166,13 @@ def test_one_layer_more_and_one_less_are_named(keras, digits, few, capsys):
     assert "missing: batch_normalization, dense; unexpected: additional, classes (" in said
 
 
-def offline(folder, *program):
-    """Run Python where no address can be reached and no cache holds anything not put there."""
+def offline(command, folder):
+    """Run where no address can be reached and no cache holds anything but what is put there."""
     nowhere = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9")
     caches = {"TORCH_HOME": str(folder / "torch-cache"), "KERAS_HOME": str(folder / "keras-cache")}
     kept = {k: v for k, v in os.environ.items() if k.lower() != "no_proxy"}
     return subprocess.run(
-        [sys.executable, *program],
+        [sys.executable, "-m", "lossan", *command],
         env={**kept, **nowhere, **{k.upper(): v for k, v in nowhere.items()}, **caches},
         capture_output=True,
         text=True,
@@ -199,7 +199,7 @@ def put_weights(adapter, place, folder):
 def test_offline_the_error_names_the_file_and_its_place_and_there_it_is_used(adapter, digits, few):
     need(adapter)
     given = arguments(adapter, digits, few, "mobilenet_v2", weights="imagenet")
-    done = offline(few.parent, "-m", "lossan", *given)
+    done = offline(given, few.parent)
     assert done.returncode == 2
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
@@ -213,6 +213,6 @@ def test_offline_the_error_names_the_file_and_its_place_and_there_it_is_used(ada
     assert Path(found[1]).name == Path(found[2]).name
     assert few.parent / f"{adapter}-cache" in Path(found[2]).parents
     put_weights(adapter, Path(found[2]), few.parent)
-    build = "build_model('mobilenet_v2', 2, 'imagenet', 32)"
-    done = offline(few.parent, "-c", f"from lossan_{adapter}.models import build_model; {build}")
+    done = offline(given, few.parent)
     assert done.returncode == 0, done.stderr
+    assert lossan.read_log(few.with_name("run.parquet")).n_samples == 8

@@ -82,7 +82,7 @@ app.add_typer(_decisions.app, name="decisions")
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code; every message goes to standard error."""
     if sys.stdout is None:  # closed by whoever started us
-        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  (open as long as the process)
     if isinstance(sys.stdout, TextIOWrapper):
         # a character the terminal's or the pipe's encoding lacks is no reason to stop
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -104,7 +104,7 @@ def _refuse(options: dict[str, Any], why: str) -> None:
 def _in_memory(logs: list[str], options: dict[str, Any], reading: dict[str, Any]) -> "Result":
     from lossan.io import read_log
 
-    # pyarrow imports pandas, if it is there, once it is given an array: meanwhile cores decode
+    # while cores decode; pandas too, which pyarrow imports once it is given an array
     Thread(target=_import, args=("lossan.pipeline", "pandas"), daemon=True).start()
     read = []
     for log in logs:

@@ -141,14 +141,13 @@ class Auto(Detector):
             probability = _moved(score, probability, wanted)
         else:  # no more believable than the excess itself is
             probability = probability / (1 + np.exp(lacking))
-        flags = (probability > 0.5) & found
         shares = [excess.share, split, lapse.share if lapses else 0.0] if found else []
         shares += [float((probability > doubt).mean()) for doubt in _DOUBTS if found]
         pairs = Confusions.of(log, rows, score, weights, _sharp(0.0))
         if pairs is not None:  # others are the first; how many there are stays as it is
             score = score * pairs.factor(log, rows, weights)
             probability = _looked_up(score, np.sort(score), np.sort(probability))
-            flags = (probability > 0.5) & found
+        flags = (probability > 0.5) & found
         return _Judged(
             rows=rows,
             scale=scale,

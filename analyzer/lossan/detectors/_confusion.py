@@ -1,14 +1,14 @@
 """Which classes are taken for which others, and how firmly: what a single sample cannot tell."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lossan.losslog import LossLog
+from lossan.losslog import LossLog, places_among
 from lossan.signals import n_classes
 
 Vector = NDArray[np.float64]
@@ -70,8 +70,8 @@ class Confusions:
             return empty
         firm = np.log(score[high])
         keys, of_firm, of_weight = [], [], []
-        for epoch, weight in enumerate(weights / weights.sum()):
-            pairs = empty._pairs(log, rows[high], epoch)
+        found = empty._pairs(log, rows[high])
+        for pairs, weight in zip(found, weights / weights.sum(), strict=True):
             there = pairs >= 0
             keys.append(pairs[there])
             of_firm.append(weight * firm[there])
@@ -86,8 +86,7 @@ class Confusions:
     def factor(self, log: LossLog, rows: Rows, weights: Vector) -> Vector:
         """Return by what scores are multiplied, shape (n_rows,): a mean over the epochs."""
         total, seen = np.zeros(len(rows)), np.zeros(len(rows))
-        for epoch, weight in enumerate(weights):
-            pairs = self._pairs(log, rows, epoch)
+        for epoch, (pairs, weight) in enumerate(zip(self._pairs(log, rows), weights, strict=True)):
             seen += weight * ~np.isnan(log.loss[rows, epoch])
             if not len(self.keys):
                 continue
@@ -97,23 +96,24 @@ class Confusions:
             total[there[found]] += weight * self.shifts[place[found]]
         return np.asarray(np.exp(np.divide(total, seen, out=np.zeros(len(rows)), where=seen > 0)))
 
-    def _pairs(self, log: LossLog, rows: Rows, epoch: int) -> _Keys:
-        """Return the key of each sample's pair at an epoch, -1 where the given label is predicted.
+    def _pairs(self, log: LossLog, rows: Rows) -> Iterator[_Keys]:
+        """Yield the key of each sample's pair at each epoch, -1 where the given label is predicted.
 
         And where either is unknown.
         """
         assert log.coded_label is not None  # noqa: S101  (`of` has seen to it)
-        assert log.predicted is not None  # noqa: S101
-        given = _numbered(log.coded_label.values, self.given)[log.coded_label.codes[rows]]
-        predicted = _numbered(log.predicted.values, self.predicted)[
-            log.predicted.codes[rows, epoch]
-        ]
-        same = _numbered(self.given, self.predicted)[given] == predicted
-        unknown = (given < 0) | (predicted < 0)
-        return np.where(unknown | same, -1, given * len(self.predicted) + predicted)
+        assert log.predicted is not None  # noqa: S101  (`of` has seen to it)
+        given = _coded(log.coded_label.values, self.given)[log.coded_label.codes[rows]]
+        own = _coded(self.given, self.predicted)[given]
+        classes = _coded(log.predicted.values, self.predicted)
+        for codes in log.predicted.codes.T:
+            predicted = classes[codes[rows]]
+            unknown = (given < 0) | (predicted < 0)
+            yield np.where(
+                unknown | (own == predicted), -1, given * len(self.predicted) + predicted
+            )
 
 
-def _numbered(values: pa.Array, among: pa.Array) -> _Keys:
-    """Return the place of each value among others, -1 where it is none, and -1 for the code -1."""
-    place = pc.fill_null(pc.index_in(values, value_set=among), -1).to_numpy(zero_copy_only=False)
-    return np.append(place, -1).astype(np.int64)
+def _coded(values: pa.Array, among: pa.Array) -> _Keys:
+    """Return the place of each value among others, and -1 for the code -1."""
+    return np.append(places_among(values, among), -1)

@@ -14,7 +14,7 @@ from lossan.engines._shuffle import Plan
 from lossan.errors import Fault
 from lossan.features import Features, compute_features
 from lossan.io import read_gathered
-from lossan.losslog import STATIC_FIELDS, Coded, LossLog, encode
+from lossan.losslog import STATIC_FIELDS, Coded, LossLog, encode, places_among
 from lossan.suggest import suggest_labels
 
 _MOST_CLASSES = 100_000
@@ -195,7 +195,7 @@ class Pieces:
         """Turn a piece's own codes of predicted classes into those of the whole log."""
         if self.classes is None or piece.classes is None:
             return batch
-        places = np.append(codes_in(self.classes, piece.classes, len(piece.classes)), -1)
+        places = np.append(places_among(piece.classes, self.classes), -1)
         for number, name in enumerate(batch.schema.names):
             if name.removeprefix(f"{_PREDICTED}_").isdigit():
                 codes = places[batch.column(number).to_numpy(zero_copy_only=False)]
@@ -292,8 +292,7 @@ def codes_in(labels: pa.Array | None, column: pa.Array | None, n: int) -> NDArra
     """Return the code of each given label among those of the whole log, -1 for none."""
     if labels is None or column is None:
         return np.full(n, -1)
-    found = pc.index_in(column, value_set=labels)
-    return pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return places_among(column, labels)
 
 
 def codes_of(pieces: Pieces, batch: pa.RecordBatch) -> NDArray[np.int64]:

@@ -88,12 +88,12 @@ class _Slabs:
     ) -> NDArray[Any]:
         """Return the cells of slots, shape (n_epochs, n_slots), holding them only once.
 
-        ``in_place`` says that the slots are known to be all, in their order.
+        ``in_place`` says that the slots are the first ones, in their order.
         """
         planned = all(s.base is self._matrix for s in self.by_epoch.values())
         if planned and len(epochs) == len(self._plan.epochs):
             n = len(slots)
-            if not (in_place or np.array_equal(slots, np.arange(n))):
+            if not in_place:
                 for row in self._matrix:
                     row[:n] = row[slots]
             return self._matrix[:, :n]
@@ -256,7 +256,10 @@ class _LongReader:
             else (pa.array([], pa.int64()), np.empty(0, np.int64))
         )
         self._faults += [f for c in self._static.values() if (f := c.fault(ids, slots))]
-        in_place = self._range is not None and len(slots) == need
+        # those of a range that are all used are in their order by their making
+        in_place = (self._range is not None and len(slots) == need) or np.array_equal(
+            slots, np.arange(len(slots))
+        )
         self._index = None  # as large as the ids, and of no more use
         loss = self._loss.gather(epochs, slots, in_place=in_place)
         if not complete:

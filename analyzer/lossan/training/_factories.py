@@ -1,7 +1,6 @@
 """Networks named as ``package.module:factory`` on the command line, and only there."""
 
 from importlib import import_module
-from inspect import signature
 from traceback import extract_tb
 from typing import Any
 
@@ -34,16 +33,10 @@ def call_factory(name: str, n_classes: int, kind: type) -> Any:
             "here."
         ) from error
     try:
-        signature(build).bind(num_classes=n_classes)
-    except (TypeError, ValueError) as error:
-        raise OptionError(
-            f"--model {name}: {error}. It is called as {factory}(num_classes={n_classes})."
-        ) from error
-    try:
         made = build(num_classes=n_classes)
     except Exception as error:  # so may its factory
         raise OptionError(
-            f"--model {name}: {_told(error)}, when called as {factory}(num_classes={n_classes})."
+            f"--model {name}: {_told(error)}. It is called as {factory}(num_classes={n_classes})."
         ) from error
     if not isinstance(made, kind):
         raise OptionError(
@@ -56,7 +49,8 @@ def _told(error: Exception) -> str:
     """Say what went wrong and where: the traceback is not shown."""
     last = extract_tb(error.__traceback__)[-1]
     what = str(error) or type(error).__name__
-    if isinstance(error, ImportError | AttributeError) and last.filename == __file__:
+    ours = last.filename == __file__
+    if isinstance(error, ImportError) or (ours and isinstance(error, AttributeError)):
         return what  # it is not there
-    place = "" if last.filename.startswith("<") else f" at {last.filename}, line {last.lineno}"
-    return what if isinstance(error, ImportError) else f"{type(error).__name__} ({what}){place}"
+    place = "" if ours or last.filename[0] == "<" else f" at {last.filename}, line {last.lineno}"
+    return f"{type(error).__name__} ({what}){place}"
