@@ -91,8 +91,8 @@ def fault_text(where: str, faults: Sequence[Fault]) -> str:
     return f"{where} has {len(faults)} faults:\n{lines}"
 
 
-def hint(name: str, options: Iterable[str]) -> str:
-    """Name the allowed options, and the one that was probably meant.
+def hint(name: str, options: Iterable[str], *, word: str = "allowed") -> str:
+    """Name the allowed options, or what there is by another `word`, and the one that was probably meant.
 
     Examples
     --------
@@ -100,6 +100,6 @@ def hint(name: str, options: Iterable[str]) -> str:
     "allowed: kmeans, mean_loss. Did you mean 'kmeans'?"
     """
     allowed = sorted(options)
-    text = f"allowed: {', '.join(allowed)}."
+    text = f"{word}: {', '.join(allowed)}."
     close = get_close_matches(name, allowed, n=1)
     return f"{text} Did you mean {close[0]!r}?" if close else text

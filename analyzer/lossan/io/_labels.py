@@ -130,11 +130,13 @@ def _read_csv(path: Path) -> pa.Table:
 def _column_faults(table: pa.Table, needed: tuple[str, ...]) -> list[str]:
     names = Counter(table.column_names)
     faults = [f"the column {n!r} stands in it {c} times." for n, c in names.items() if c > 1]
+    missing = [field for field in needed if field not in names]
     faults += [
-        f"there is no column {field!r}; {hint(field, names)}"
-        for field in needed
-        if field not in names
+        f"there is no column {field!r}; {hint(field, names, word='its columns')}"
+        for field in missing
     ]
+    if missing:
+        faults.append("A labels table has a row per sample: sample_id, label and, of images, path.")
     wrong: list[Fault] = []
     for field in {"sample_id", "label", "true_label", "group", "path"} & names.keys():
         if names[field] == 1:
