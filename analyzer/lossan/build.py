@@ -1,8 +1,6 @@
 """From gathered arrays to a LossLog: the rules of the format that need no file."""
 
-import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +20,7 @@ from lossan.losslog import (
     check_metadata,
     encode,
 )
-from lossan.order import stable_order
+from lossan.order import select_rows, stable_order
 
 
 @dataclass
@@ -146,7 +144,9 @@ def finish(
     """Apply every rule of the format to a draft: order, values, completeness."""
     if draft.sample_id.null_count:
         draft.faults.append(null_fault("sample_id", draft.sample_id.null_count))
-        _select(draft, np.flatnonzero(draft.sample_id.is_valid().to_numpy(zero_copy_only=False)))
+        known = draft.sample_id.is_valid().to_numpy(zero_copy_only=False)
+        draft.sample_id = draft.sample_id.drop_null()
+        _select(draft, np.flatnonzero(known))
     _sort(draft, duplicates)
     _check_losses(draft, invalid)
     _check_channels(draft)
@@ -206,26 +206,13 @@ def plain_column(name: str, values: pa.Array, faults: list[Fault]) -> pa.Array |
 
 
 def _select(draft: Draft, rows: NDArray[np.intp]) -> None:
-    """Keep these samples, in this order; one epoch at a time, so that memory stays low."""
-    draft.sample_id = draft.sample_id.take(pa.array(rows))
+    """Keep what is known of these samples, in this order."""
     draft.static = {name: v.take(pa.array(rows)) for name, v in draft.static.items()}
-    draft.loss = _select_rows(draft.loss, rows)
-    draft.channels = {name: _select_rows(v, rows) for name, v in draft.channels.items()}
+    draft.loss = select_rows(draft.loss, rows)
+    draft.channels = {name: select_rows(v, rows) for name, v in draft.channels.items()}
     if draft.predicted is not None:
-        codes = _select_rows(draft.predicted.codes, rows)
+        codes = select_rows(draft.predicted.codes, rows)
         draft.predicted = Coded(codes, draft.predicted.values)
-
-
-def _select_rows(matrix: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[Any]:
-    if len(rows) == matrix.shape[1] and matrix.flags.writeable:
-
-        def reorder(epoch: NDArray[Any]) -> None:
-            epoch[:] = epoch[rows]
-
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            list(pool.map(reorder, matrix))
-        return matrix
-    return np.ascontiguousarray(matrix[:, rows])
 
 
 def _sort(draft: Draft, duplicates: str) -> None:
@@ -242,7 +229,9 @@ def _sort(draft: Draft, duplicates: str) -> None:
             first = ordered[int(np.flatnonzero(repeated)[0])].as_py()
             draft.faults.append(duplicate_fault(n_repeated, f"sample {first!r}"))
         # The order is stable, so the last of equals is the last row of the file.
-        rows = rows[np.append(~repeated, True)]
+        kept = np.append(~repeated, True)
+        rows, ordered = rows[kept], ordered.filter(pa.array(kept))
+    draft.sample_id = ordered
     _select(draft, rows)
 
 

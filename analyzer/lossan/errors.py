@@ -92,7 +92,7 @@ def fault_text(where: str, faults: Sequence[Fault]) -> str:
 
 
 def hint(name: str, options: Iterable[str], *, word: str = "allowed") -> str:
-    """Name the allowed options, or what there is by another `word`, and the one that was probably meant.
+    """Name the options, by `word` what they are, and the one that was probably meant.
 
     Examples
     --------

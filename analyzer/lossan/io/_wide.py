@@ -30,30 +30,29 @@ class _Grid:
 
     def __init__(self, empty: Any, dtype: type, n_samples: int) -> None:
         self._empty, self._dtype, self._n_samples = empty, dtype, n_samples
-        self._epochs: list[NDArray[Any]] = []
+        self._blocks: list[NDArray[Any]] = []  # one where no list is longer than the first ones
+        self.n_epochs = 0
 
     def put(self, start: int, values: NDArray[Any]) -> None:
         """Write a block of shape (n_epochs, n_rows) from a row on."""
-        while len(self._epochs) < len(values):
-            epoch: NDArray[Any] = np.empty(self._n_samples, self._dtype)
-            epoch[:start] = self._empty
-            self._epochs.append(epoch)
-        stop = start + values.shape[1]
-        for number, epoch in enumerate(self._epochs):
-            epoch[start:stop] = values[number] if number < len(values) else self._empty
+        if more := max(len(values) - self.n_epochs, 0):
+            block: NDArray[Any] = np.empty((more, self._n_samples), self._dtype)
+            block[:, :start] = self._empty
+            self._blocks.append(block)
+            self.n_epochs += more
+        rows = slice(start, start + values.shape[1])
+        for block in self._blocks:
+            here, values = values[: len(block)], values[len(block) :]
+            block[: len(here), rows] = here
+            block[len(here) :, rows] = self._empty
 
     def matrix(self, n_epochs: int, n_rows: int) -> NDArray[Any]:
-        """Return the array of shape (n_epochs, n_rows), freeing its pieces on the way."""
-        matrix: NDArray[Any] = np.empty((n_epochs, n_rows), self._dtype)
-        for row, epoch in zip(matrix, self._epochs, strict=False):
-            row[:] = epoch[:n_rows]
-        matrix[len(self._epochs) :] = self._empty
-        self._epochs.clear()
-        return matrix
-
-    @property
-    def n_epochs(self) -> int:
-        return len(self._epochs)
+        """Return the array of shape (n_epochs, n_rows)."""
+        if self.n_epochs < n_epochs:
+            shape = (n_epochs - self.n_epochs, self._n_samples)
+            self._blocks.append(np.full(shape, self._empty, self._dtype))
+        whole = self._blocks[0] if len(self._blocks) == 1 else np.concatenate(self._blocks)
+        return np.ascontiguousarray(whole[:, :n_rows])
 
 
 def _joined(chunks: list[pa.Array]) -> pa.Array:
@@ -152,13 +151,13 @@ class _WideReader:
         if pa.types.is_fixed_size_list(lists.type) and not lists.null_count:
             width = lists.type.list_size
             flat = self._values(part, lists.flatten(), field)
-            return np.ascontiguousarray(flat.reshape(len(lists), width).T)
+            return flat.reshape(len(lists), width).T
         lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
         flat = self._values(part, lists.flatten(), field)
         width = int(lengths.max(initial=0))
         self._guard(part, field, len(lists), width, len(flat))
         if len(flat) == len(lists) * width:
-            return np.ascontiguousarray(flat.reshape(len(lists), width).T)
+            return flat.reshape(len(lists), width).T
         block = np.full((len(lists), width), -1 if field == "predicted" else np.nan, flat.dtype)
         block[np.arange(width) < lengths[:, None]] = flat
-        return np.ascontiguousarray(block.T)
+        return block.T
