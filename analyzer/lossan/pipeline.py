@@ -19,7 +19,7 @@ from lossan.detectors import Detection, Detector, make
 from lossan.errors import OptionError
 from lossan.features import Features
 from lossan.findings import MOST_SEQUENCES, findings_table, first_ranked, ranking
-from lossan.io import SEQUENCES, atomic_folder, read_log, write_findings, write_log
+from lossan.io import SEQUENCES, SUMMARY, output_folder, read_log, write_findings, write_log
 from lossan.losslog import LossLog
 from lossan.plots import can_plot, draw_sequences
 from lossan.results import DetectorSummary, Evaluation, LogSummary, NoiseRate, Overview, Summary
@@ -142,9 +142,9 @@ class Result:
         Parameters
         ----------
         folder : str or Path
-            Gets findings.parquet, findings.csv, summary.json and sequences.parquet, a log of the
-            suspects and of typical samples; and sequences.png where the extra ``report`` is
-            installed.
+            A path, or the URL of a place in a store. Gets findings.parquet, findings.csv,
+            summary.json and sequences.parquet, a log of the suspects and of typical samples; and
+            sequences.png where the extra ``report`` is installed.
 
         Returns
         -------
@@ -153,10 +153,12 @@ class Result:
 
         Raises
         ------
+        LogError
+            When a store does not take them.
         OutputError
             When they cannot be written; nothing half-written stays behind.
         """
-        with atomic_folder(Path(folder)) as temporary:
+        with output_folder(folder, last=SUMMARY) as temporary:
             write_findings(self._in_parts(), self.summary.model_dump_json(indent=2), temporary)
             write_log(self._shown(), temporary / SEQUENCES, layout="wide")
             if can_plot() and self.summary.n_unscored < self.summary.log.n_samples:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import lossan
 from lossan import LossanError, Recorder, RecordingWarning, pending, read_log
+from lossan.errors import OutputError
 
 
 def cells(log):
@@ -289,3 +290,10 @@ def test_labels_may_come_with_the_records(tmp_path):
             recorder.record([1, 2], [0.1, 0.2], labels=np.array([5, 6]))
             recorder.end_epoch()
     assert read_log(tmp_path / "run.parquet").label.to_pylist() == [5, 6]
+
+
+def test_a_store_is_no_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match="to a store only lossan analyze writes"):
+        Recorder("s3://bucket/run.parquet")
+    assert not list(tmp_path.iterdir())

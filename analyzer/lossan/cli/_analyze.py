@@ -123,9 +123,11 @@ def _import(*names: str) -> None:
 
 def _tell(result: "Result | LargeResult", output: str | None, top: int, as_json: bool) -> None:
     if output is not None:
+        from lossan.plots import can_plot
+
         files = result.save(output)
         typer.echo(f"Wrote {', '.join(files)} to {output}", err=True)
-        if "sequences.png" not in files:
+        if "sequences.png" not in files and not can_plot():
             typer.echo(
                 "For sequences.png install the extra: pip install 'lossan[report]'", err=True
             )

@@ -1,5 +1,6 @@
 """Tasks on the workers of a Dask cluster."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar, final
@@ -68,7 +69,10 @@ def dask_tasks(scheduler: str | None, progress: Progress | None) -> Iterator[Das
     if scheduler is None:
         with (
             LocalCluster(
-                threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0"
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.CRITICAL,  # what fails comes back, as one error
             ) as cluster,
             Client(cluster) as client,
         ):

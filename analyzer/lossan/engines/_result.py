@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ from lossan.io import (
     SUMMARY,
     atomic_folder,
     is_remote,
-    open_remote,
+    output_folder,
     write_findings,
     write_findings_part,
     write_log,
@@ -157,12 +156,9 @@ class LargeResult:
     ) -> list[str]:
         """Write to a store, the summary last: where it is, all is."""
         self._write_parts(folder, parts)
-        with NamedTemporaryFile(suffix=".parquet") as local:
-            write_log(shown, Path(local.name), layout="wide")
-            with open_remote(f"{folder}/{SEQUENCES}") as file:
-                file.write(Path(local.name).read_bytes())
-        with open_remote(f"{folder}/{SUMMARY}") as file:
-            file.write(summary.encode() + b"\n")
+        with output_folder(folder, last=SUMMARY) as temporary:
+            write_log(shown, temporary / SEQUENCES, layout="wide")
+            (temporary / SUMMARY).write_text(summary + "\n")
         return ["findings.parquet", SEQUENCES, SUMMARY]
 
     def _write_parts(self, folder: str, parts: list[Part]) -> None:

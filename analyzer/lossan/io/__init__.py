@@ -22,7 +22,7 @@ from lossan.io._npz import read_arrays
 from lossan.io._options import ReadOptions
 from lossan.io._parts import Parts
 from lossan.io._read import read_log, scan_log
-from lossan.io._remote import is_remote, open_remote, open_store
+from lossan.io._remote import is_remote, open_remote, open_store, output_folder
 from lossan.io._source import recording_folder
 from lossan.io._units import (
     Cut,
@@ -52,6 +52,7 @@ __all__ = [
     "make_folder",
     "open_remote",
     "open_store",
+    "output_folder",
     "plain_batch",
     "read_arrays",
     "read_findings",

@@ -106,6 +106,9 @@ def make_folder(path: Path) -> list[Path]:
         Those that were not there, the deepest first.
     """
     made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    if made and made[-1].name.endswith(":"):
+        message = f"{path}: to a store only lossan analyze writes; name a folder here."
+        raise OutputError(message)
     try:
         path.mkdir(parents=True, exist_ok=True)
         # its own entry too where it was there: a crash may have come before this flush

@@ -1,11 +1,15 @@
 """Files in an object store, by any URL that fsspec knows: s3, gcs, abfs and others."""
 
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from lossan.errors import Fault, LogError
+from lossan.io._atomic import atomic_folder
 
 _DATA = (".parquet", ".parq", ".pq")
 
@@ -59,8 +63,52 @@ def open_store(url: str) -> tuple[Any, str]:
 def open_remote(url: str, mode: str = "wb") -> Iterator[Any]:
     """Open a file in a store; what is written appears whole when it is closed."""
     store, place = open_store(url)
-    with store_errors(url), store.open(place, mode) as file:
-        yield file
+    with store_errors(url):
+        file = store.open(place, mode)
+        try:
+            yield file
+        except BaseException:
+            _throw_away(file)
+            raise
+        file.close()
+
+
+def _throw_away(file: Any) -> None:
+    """Leave a file in which something failed: closing it would hide what, or write it as it is."""
+    with suppress(Exception):
+        file.discard()
+        file.closed = True
+    with suppress(Exception):
+        file.close()
+
+
+@contextmanager
+def output_folder(folder: str | Path, last: str) -> Iterator[Path]:
+    """Let files be written to a folder that then appears at ``folder``, a path or a URL.
+
+    Parameters
+    ----------
+    folder : str or Path
+    last : str
+        The file a store gets last: where it is, all are.
+
+    Raises
+    ------
+    LogError
+        When a store does not take them.
+    OutputError
+        When they cannot be written.
+    """
+    if not is_remote(str(folder)):
+        with atomic_folder(Path(folder)) as temporary:
+            yield temporary
+        return
+    with TemporaryDirectory() as name:
+        yield Path(name)
+        for path in sorted(Path(name).iterdir(), key=lambda path: (path.name == last, path.name)):
+            url = f"{str(folder).rstrip('/')}/{path.name}"
+            with path.open("rb") as source, open_remote(url) as file:
+                shutil.copyfileobj(source, file)
 
 
 def remote_files(url: str) -> list[tuple[str, RemoteFile]]:
@@ -91,12 +139,23 @@ def store_errors(url: str) -> Iterator[None]:
         yield
     except LogError:
         raise
-    except FileNotFoundError as error:
-        raise LogError(url, [Fault("not_found", "there is no such file or bucket.")]) from error
-    except PermissionError as error:
-        message = f"the store does not let us: {error}. Check the credentials and its rules."
-        raise LogError(url, [Fault("permission", message)]) from error
     except Exception as error:
-        first = str(error).strip().split("\n", 1)[0] or type(error).__name__
-        message = f"the store cannot be reached or used: {type(error).__name__}: {first}"
-        raise LogError(url, [Fault("store", message)]) from error
+        raise LogError(url, [_fault(_first(error))]) from error
+
+
+def _first(error: Exception) -> Exception:
+    """Return what failed first: a writer that closes then writes to a file that is closed."""
+    before = error.__context__
+    if isinstance(error, ValueError) and isinstance(before, Exception) and not error.__cause__:
+        return before
+    return error
+
+
+def _fault(error: Exception) -> Fault:
+    said = (str(error).strip().split("\n", 1)[0] or type(error).__name__).rstrip(".")
+    if isinstance(error, FileNotFoundError):
+        return Fault("not_found", "there is no such file or bucket.")
+    if isinstance(error, PermissionError):
+        message = f"the store does not let us: {said}. Check the credentials and its rules."
+        return Fault("permission", message)
+    return Fault("store", f"the store cannot be reached or used: {type(error).__name__}: {said}.")

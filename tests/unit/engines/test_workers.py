@@ -11,7 +11,9 @@ import pytest
 import lossan
 from lossan.engines import analyze_large
 from lossan.engines._dask import DaskTasks
+from lossan.engines._spill import Spill
 from lossan.errors import LogError, OptionError
+from lossan.io import open_remote
 
 distributed = pytest.importorskip("distributed")
 boto3 = pytest.importorskip("boto3")
@@ -166,6 +168,37 @@ def test_a_store_without_permission(store, log, monkeypatch):
     monkeypatch.setattr(s3fs.S3FileSystem, "_info", refuse)
     with pytest.raises(LogError, match="does not let us: Access Denied"):
         lossan.read_log(source)
+
+
+def test_findings_of_one_machine_go_to_a_store(store, log, tmp_path):
+    result = lossan.analyze(log)
+    files = result.save(f"{store}/local")
+    assert files == result.save(tmp_path)
+    listed = boto3.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="local/")["Contents"]
+    assert sorted(entry["Key"].removeprefix("local/") for entry in listed) == files
+    for name in files:
+        body = boto3.client("s3").get_object(Bucket=BUCKET, Key=f"local/{name}")["Body"].read()
+        assert body == (tmp_path / name).read_bytes()
+
+
+def test_a_bucket_that_is_not_there_is_told_by_whoever_writes(store, log):
+    schema = pa.schema([("x", pa.float64())])
+    batch = pa.record_batch([np.arange(1 << 20, dtype=float)], schema=schema)  # more than a part
+    with pytest.raises(LogError, match="no such file or bucket"):
+        Spill("s3://nobody/spill").write_batches("rows", schema, [batch])
+    with pytest.raises(LogError, match="no such file or bucket"):
+        lossan.analyze(log).save("s3://nobody/findings")
+
+
+def test_what_fails_half_way_does_not_appear_in_the_store(store):
+    def fail():
+        with open_remote(f"{store}/half") as file:
+            file.write(b"half")
+            raise KeyError
+
+    with pytest.raises(LogError, match="KeyError"):
+        fail()
+    assert "Contents" not in boto3.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="half")
 
 
 def test_one_truncated_part_among_many_is_named(store, log, tmp_path):
