@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
@@ -14,7 +14,7 @@ from lossan.build import Draft, duplicate_fault, null_fault, plain_column
 from lossan.errors import Fault, LogError
 from lossan.io._options import ReadOptions
 from lossan.io._parts import Progress, Rows, wanted
-from lossan.io._slots import IntegerSlots, RangeSlots, SlotIndex, StringSlots
+from lossan.io._slots import IntegerSlots, RangeSlots, SlotIndex, StringSlots, string_hashes
 from lossan.io._source import Part
 from lossan.io._static import Categories, StaticColumn
 from lossan.io._types import SPARSE, to_float32
@@ -24,15 +24,34 @@ from lossan.losslog import FLOAT_CHANNELS, STATIC_FIELDS, Coded
 _ABSENT = np.array([0x7FC0DEAD], np.uint32).view(np.float32)[0]
 _ABSENT_BITS = np.uint32(0x7FC0DEAD)
 _AHEAD = 4  # batches whose slots are found before their cells are written
+_PREPARED = 2  # batches whose ids are checked and hashed before their slots are looked up
 
 
 def read_long(parts: Rows, options: ReadOptions, progress: Progress | None) -> Draft:
     """Gather a long log in one pass."""
-    with ThreadPoolExecutor(1) as writer:
+    with ThreadPoolExecutor(1) as preparer, ThreadPoolExecutor(1) as writer:
         reader = _LongReader(parts, writer)
+        waiting: deque[Future[_Prepared]] = deque()
         for part, batch in parts.batches(wanted(parts.columns), progress):
-            reader.add(part, batch)
+            waiting.append(preparer.submit(reader.prepare, part, batch))
+            if len(waiting) > _PREPARED:
+                reader.add(waiting.popleft().result())
+        for prepared in waiting:
+            reader.add(prepared.result())
         return reader.draft(options)
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """The usable rows of a batch; which ones they are if not all; of strings their hashes."""
+
+    ids: pa.Array
+    epochs: NDArray[np.integer[Any]]
+    rows: NDArray[np.intp] | None
+    hashes: NDArray[np.int64] | None = None
+
+
+_Prepared = tuple[Part, pa.RecordBatch, list[_Group]]
 
 
 @dataclass(frozen=True)
@@ -108,7 +127,10 @@ class _Slabs:
 
 @final
 class _LongReader:
-    """Takes in batches in any order of rows; a thread writes the cells while ids are looked up."""
+    """Takes in batches in any order of rows.
+
+    While ids are looked up a thread hashes those to come and another writes the cells.
+    """
 
     def __init__(self, parts: Rows, writer: ThreadPoolExecutor) -> None:
         self._parts, self._writer = parts, writer
@@ -127,10 +149,19 @@ class _LongReader:
         self._rows = 0
         self._null_ids = self._null_epochs = 0
 
-    def add(self, part: Part, batch: pa.RecordBatch) -> None:
+    def prepare(self, part: Part, batch: pa.RecordBatch) -> _Prepared:
+        """Find the usable rows of a batch, and hash their ids; for one thread alone."""
+        groups = []
+        for group in self._groups(part, batch):
+            text = not pa.types.is_integer(group.ids.type)
+            groups.append(replace(group, hashes=string_hashes(group.ids)) if text else group)
+        return part, batch, groups
+
+    def add(self, prepared: _Prepared) -> None:
         """Scatter a batch into the slabs."""
-        for ids, epochs, rows in self._groups(part, batch):
-            slots = self._slots(ids)
+        part, batch, groups = prepared
+        for group in groups:
+            slots, epochs, rows = self._slots(group), group.epochs, group.rows
             self._rows += len(slots)
             need = self._index.capacity if self._index is not None else 0
             # by one thread, so in order: of repeated rows the last counts
@@ -192,10 +223,8 @@ class _LongReader:
                 raise LogError(part.name, self._faults)
             self._predicted.put(epoch, slots, self._categories.codes(plain), need)
 
-    def _groups(
-        self, part: Part, batch: pa.RecordBatch
-    ) -> Iterator[tuple[pa.Array, NDArray[np.integer[Any]], NDArray[np.intp] | None]]:
-        """Yield the ids and epochs of the usable rows, and which rows they are if not all."""
+    def _groups(self, part: Part, batch: pa.RecordBatch) -> Iterator[_Group]:
+        """Yield the usable rows, none where there are none."""
         names = self._parts.columns.single
         ids = plain_column("sample_id", batch.column(names["sample_id"]), self._faults)
         epochs = (
@@ -208,22 +237,23 @@ class _LongReader:
         self._null_ids += ids.null_count
         self._null_epochs += epochs.null_count
         if not (ids.null_count or epochs.null_count):
-            yield ids, epochs.to_numpy(), None
+            yield _Group(ids, epochs.to_numpy(), None)
             return
         usable = ids.is_valid().to_numpy(False) & epochs.is_valid().to_numpy(False)
         rows = np.flatnonzero(usable)
         taken = pa.array(rows)
         if len(rows):
-            yield ids.take(taken), epochs.take(taken).to_numpy(), rows
+            yield _Group(ids.take(taken), epochs.take(taken).to_numpy(), rows)
 
-    def _slots(self, ids: pa.Array) -> NDArray[np.int64]:
+    def _slots(self, group: _Group) -> NDArray[np.int64]:
+        ids = group.ids
         if self._index is None:
             integer = pa.types.is_integer(ids.type)
             self._index = IntegerSlots() if integer else StringSlots()
         if self._range is not None and not self._range.covers(ids):
             message = "its statistics contradict its rows (an id outside their range)."
             raise LogError("the log", [Fault("damaged", message)])
-        return self._index.lookup(ids)
+        return self._index.lookup(ids, group.hashes)
 
     def _guard(self) -> None:
         """Refuse epochs that would cost far more cells than there are rows, before they do."""
@@ -292,11 +322,11 @@ class _LongReader:
         names = self._parts.columns.single
         columns = [names[f] for f in ("sample_id", "epoch") if f in names]
         for part, batch in self._parts.batches(columns):
-            for ids, epochs, _ in self._groups(part, batch):
-                slots = self._slots(ids)
+            for group in self._groups(part, batch):
+                slots = self._slots(group)
                 need = self._index.capacity if self._index is not None else 0
                 repeats = []
-                for epoch, at in _by_epoch(epochs):
+                for epoch, at in _by_epoch(group.epochs):
                     rows = np.arange(len(slots)) if at is None else at
                     first_here = np.zeros(len(rows), bool)
                     first_here[np.unique(slots[rows], return_index=True)[1]] = True
@@ -309,7 +339,7 @@ class _LongReader:
                     seen.put(epoch, slots[rows], np.ones(len(rows), bool), need)
                 if repeats:
                     row, epoch = min(repeats)
-                    return f"sample {ids[row].as_py()!r} at epoch {epoch}"
+                    return f"sample {group.ids[row].as_py()!r} at epoch {epoch}"
         return "not found again"  # pragma: no cover - the file changed between the passes
 
 

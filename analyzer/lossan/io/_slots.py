@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from lossan.order import stable_order
 
 Slots = NDArray[np.int64]
+Hashes = NDArray[np.int64]
 
 _BLOCK = 1 << 16  # look-ups at a time: their temporaries stay in the cache
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: spreads consecutive keys
@@ -31,8 +32,15 @@ class SlotIndex(ABC):
         """One more than the largest slot handed out."""
 
     @abstractmethod
-    def lookup(self, ids: pa.Array) -> Slots:
-        """Return the slots of ids, handing out new ones to ids not seen before."""
+    def lookup(self, ids: pa.Array, hashes: Hashes | None = None) -> Slots:
+        """Return the slots of ids, handing out new ones to ids not seen before.
+
+        Parameters
+        ----------
+        ids : pyarrow.Array
+        hashes : ndarray of int64, optional
+            Of strings, where they are known.
+        """
 
     @abstractmethod
     def ids_of(self, slots: Slots) -> pa.Array:
@@ -66,7 +74,7 @@ class RangeSlots(SlotIndex):
             return bool(values.view(np.uint64).max() < self._size)
         return bool(values.min() >= self._low and values.max() < self._low + self._size)
 
-    def lookup(self, ids: pa.Array) -> Slots:
+    def lookup(self, ids: pa.Array, hashes: Hashes | None = None) -> Slots:  # noqa: ARG002
         values = ids.to_numpy()
         return values if self._low == 0 else values - self._low
 
@@ -91,7 +99,7 @@ class IntegerSlots(SlotIndex):
     def capacity(self) -> int:
         return self._n
 
-    def lookup(self, ids: pa.Array) -> Slots:
+    def lookup(self, ids: pa.Array, hashes: Hashes | None = None) -> Slots:  # noqa: ARG002
         return self.lookup_keys(ids.to_numpy())
 
     def ids_of(self, slots: Slots) -> pa.Array:
@@ -214,8 +222,8 @@ class StringSlots(SlotIndex):
     def capacity(self) -> int:
         return self._pool.n
 
-    def lookup(self, ids: pa.Array) -> Slots:
-        keys = self._index.lookup_keys(string_hashes(ids))
+    def lookup(self, ids: pa.Array, hashes: Hashes | None = None) -> Slots:
+        keys = self._index.lookup_keys(string_hashes(ids) if hashes is None else hashes)
         known = len(self._slot_of_key)
         if self._index.capacity > known:
             fresh = np.flatnonzero(keys >= known)
@@ -245,7 +253,7 @@ class StringSlots(SlotIndex):
         return self._colliding[text]
 
 
-def string_hashes(values: pa.Array) -> NDArray[np.int64]:
+def string_hashes(values: pa.Array) -> Hashes:
     """Hash each string to 64 bits: a multilinear hash of its bytes, eight at a time.
 
     A string shorter than another hashes as if padded with zero bytes, so that the hash does not
