@@ -10,7 +10,7 @@ from lossan.clustering import two_means
 from lossan.detectors._base import Context, Detection, Detector
 from lossan.detectors._confusion import Confusions
 from lossan.detectors._contradiction import Margins, average
-from lossan.detectors._scored import check_apart
+from lossan.detectors._epochs import LEAST, SHARP, sharp, sharpened, weigh_epochs
 from lossan.excess import Excess, fit_excess
 from lossan.lapse import Lapse, fit_lapse
 from lossan.losslog import LossLog
@@ -20,8 +20,6 @@ Vector = NDArray[np.float64]
 Matrix = NDArray[np.float32]
 Rows = NDArray[np.intp]
 
-_SHARP = 2.0  # of the sharpened loss: its knee is as wide as half of a typical margin
-_LEAST = 0.2  # where wrong labels may pile up: the network contradicts them by more than this
 # Nats of likelihood, each half a quantile of chi-square: an excess, three parameters, at 95%; a
 # lapse rate, one parameter, at 99%, and at 99.99%.
 _SEEN, _LAPSES, _SURE = 3.907, 3.317, 7.568
@@ -33,6 +31,7 @@ _UNSEEN = (
     "stands: look at its top and stop when that finds nothing"
 )
 _NEAR = 1.25  # times: by no more does a lapse rate lessen what the other readings say
+_LATE = 1.5  # power of an epoch's number where an excess is asked for
 _SLOPES = np.geomspace(0.5, 1.5, 25)
 _DOUBTS = (0.1, 0.9)  # probabilities between which a label may be wrong or right
 _UNTIED = 1e-6  # of the score, added to log odds: where all are certain the score still ranks
@@ -48,8 +47,8 @@ class Auto(Detector):
        measured in units of the log's median absolute margin. A sample's score is the mean over
        the epochs of the sharpened loss, log(1 + exp(-2 margin)): it grows with the contradiction,
        as the loss does, and cares less how firmly a label is confirmed. Epochs are weighed by how
-       well they tell apart what the first, unweighted score calls wrong and right (Fisher's
-       criterion), times the spread of their losses, which falls to nothing once all is memorised.
+       well they tell apart what the score calls wrong and right, times the spread of their losses,
+       and later ones more unless wrong labels are learnt by heart (`_epochs`).
     2. Whether any label is wrong is asked in two ways. Wrong labels are contradicted however sure
        the network is: a lapse rate (`lossan.lapse`) of 1% or more that is significant at the 1%
        level says so. Or they pile up where right ones only thin out: an excess over a falling
@@ -122,19 +121,19 @@ class Auto(Detector):
         rows = np.flatnonzero(context.features.scorable)
         scale = Margins.of(log, rows)
         against = scale.against(log, rows)
-        weights = self._weights(against, scale, log.loss[rows])
-        score = average(against, _sharpened, weights)
-        plain = average(against, np.asarray, weights, scale.typical)
+        weights, unpicked = weigh_epochs(self.name, against, scale, log.loss[rows])
+        score = average(against, sharpened, weights)
+        plain = average(against, np.asarray, unpicked, scale.typical)
         classes = n_classes(log) or 2
         lapse = fit_lapse(-plain, classes)
         lapses = lapse.gain >= _LAPSES and lapse.share >= _RARE
         excess = _excess(score)
         split = float(_split(context, rows).mean())
-        lacking = 0.0 if lapses else _lacking(score, against, weights, scale, classes)
+        lacking = 0.0 if lapses else _lacking(score, against, unpicked, scale, classes)
         wanted = 0
         if lacking == 0:  # not more than are contradicted
             share = _wanted(score, excess.share, split, lapse if lapses else None)
-            wanted = round(min(share, float((score > _sharp(0.0)).mean())) * len(rows))
+            wanted = round(min(share, float((score > sharp(0.0)).mean())) * len(rows))
         found = wanted > 0
         probability = excess.probability
         if found:
@@ -143,7 +142,7 @@ class Auto(Detector):
             probability = probability / (1 + np.exp(lacking))
         shares = [excess.share, split, lapse.share if lapses else 0.0] if found else []
         shares += [float((probability > doubt).mean()) for doubt in _DOUBTS if found]
-        pairs = Confusions.of(log, rows, score, weights, _sharp(0.0))
+        pairs = Confusions.of(log, rows, score, weights, sharp(0.0))
         if pairs is not None:  # others are the first; how many there are stays as it is
             score = score * pairs.factor(log, rows, weights)
             probability = _looked_up(score, np.sort(score), np.sort(probability))
@@ -159,14 +158,6 @@ class Auto(Detector):
             notes=() if found else (_UNSEEN,),
             noise_rate=_noise_rate(plain, float(flags.mean()), shares),
         )
-
-    def _weights(self, against: Matrix, scale: Margins, loss: Matrix) -> Vector:
-        """Return what each epoch weighs, shape (n_epochs,)."""
-        score = average(against, _sharpened, np.ones(against.shape[1]))
-        check_apart(self.name, score)
-        wrong = fit_excess(score, least=_sharp(_LEAST)).probability
-        weights = _spread(loss) * _fisher(against, scale.typical, wrong)
-        return weights if weights.sum() > 0 else np.ones(len(weights))
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,7 +214,7 @@ class FittedAuto:
             Shape (n_samples,).
         """
         rows = np.flatnonzero(scorable)
-        score = average(self.scale.against(log, rows), _sharpened, self.weights)
+        score = average(self.scale.against(log, rows), sharpened, self.weights)
         if self.pairs is not None:
             score *= self.pairs.factor(log, rows, self.weights)
         probability = _looked_up(score, self.scores, self.probabilities)
@@ -243,15 +234,6 @@ def _looked_up(score: Vector, scores: Vector, probabilities: Vector) -> Vector:
     return probabilities[np.maximum(place, 0)]
 
 
-def _sharpened(values: Vector) -> Vector:
-    """Return log(1 + exp(2 v)): the loss of a network twice as sure, in units of a typical one."""
-    return np.asarray(np.logaddexp(0.0, _SHARP * values), np.float64)
-
-
-def _sharp(value: float) -> float:
-    return float(_sharpened(np.array(value)))
-
-
 def _softsign(values: Vector) -> Vector:
     return np.asarray(values / (1 + np.abs(values)), np.float64)
 
@@ -260,43 +242,13 @@ def _half_tanh(values: Vector) -> Vector:
     return np.asarray(np.tanh(values / 2), np.float64)
 
 
-def _spread(loss: Matrix) -> Vector:
-    """Return the standard deviation of each epoch's losses, which falls as all are memorised."""
-    found = np.zeros(loss.shape[1])
-    for epoch, values in enumerate(loss.T):
-        seen = values[~np.isnan(values)]
-        found[epoch] = seen.std(dtype=np.float64) if len(seen) else 0.0
-    return found
-
-
-def _fisher(against: Matrix, typical: Vector, wrong: Vector) -> Vector:
-    """Return by epoch how far apart wrong and right lie, squared, in pooled variances."""
-    merit = np.zeros(against.shape[1])
-    for epoch, (values, unit) in enumerate(zip(against.T, typical, strict=True)):
-        seen = ~np.isnan(values)
-        squeezed, share = np.tanh(values[seen].astype(np.float64) / unit), wrong[seen]
-        if not len(squeezed):
-            continue
-        high, of_high = _moments(squeezed, share)
-        low, of_low = _moments(squeezed, 1 - share)
-        merit[epoch] = max(high - low, 0.0) ** 2 / max((of_high + of_low) / 2, 1e-12)
-    return merit if wrong.sum() >= 1 and merit.sum() > 0 else np.ones(len(merit))
-
-
-def _moments(values: Vector, share: Vector) -> tuple[float, float]:
-    """Return weighted mean and variance."""
-    total = max(float(share.sum()), 1e-12)
-    mean = float(share @ values) / total
-    return mean, float(share @ (values - mean) ** 2) / total
-
-
 def _excess(score: Vector) -> Excess:
     """Take scores apart, the null begun where wrong labels are few.
 
     A null begun too high sees wrong labels alone where they are many, one begun too low takes
     the hard right ones for wrong: a first look says how many there may be.
     """
-    least = _sharp(_LEAST)
+    least = sharp(LEAST)
     rough = fit_excess(score, least=least, start=_ROUGH).share
     return fit_excess(score, least=least, start=max(_BULK - rough, 0.0))
 
@@ -309,7 +261,7 @@ def _wanted(score: Vector, excess: float, split: float, lapse: Lapse | None) -> 
             return least
         return max(float(np.sqrt(least * lapse.share)), least / _NEAR)
     # where wrong labels were learnt by heart few scores are high, yet squeezed ones pile up
-    squeezed = fit_excess(1 - np.exp(-score), least=1 - np.exp(-_sharp(_LEAST))).share
+    squeezed = fit_excess(1 - np.exp(-score), least=1 - np.exp(-sharp(LEAST))).share
     readings = [squeezed, split] if len(score) >= _ENOUGH else [squeezed, split, excess]
     return float(np.prod(readings) ** (1 / len(readings)))
 
@@ -318,14 +270,14 @@ def _lacking(
     score: Vector, against: Matrix, weights: Vector, scale: Margins, classes: int
 ) -> float:
     """Return how many nats an excess lacks to be seen; 0 where it is."""
-    ways = ((np.tanh, _LEAST), (_softsign, _LEAST / 2), (_half_tanh, _LEAST / 2))
-    late = weights * np.arange(1, len(weights) + 1)  # each epoch knows more than the one before
+    ways = ((np.tanh, LEAST), (_softsign, LEAST / 2), (_half_tanh, LEAST / 2))
+    late = weights * np.arange(1, len(weights) + 1) ** _LATE
     scores = [(average(against, squeeze, late, scale.typical), at) for squeeze, at in ways]
     gain = float(np.median([fit_excess(squeezed, least=at).gain for squeezed, at in scores]))
     if classes > 2 or len(score) >= _ENOUGH:
         # what squeezing piled up is none: here in the one margin that would have this score
-        firmly = np.log(np.expm1(np.maximum(score, 1e-12))) / _SHARP
-        pile = fit_excess(firmly[firmly <= np.quantile(firmly, _KEPT)], least=_LEAST)
+        firmly = np.log(np.expm1(np.maximum(score, 1e-12))) / SHARP
+        pile = fit_excess(firmly[firmly <= np.quantile(firmly, _KEPT)], least=LEAST)
         gain = min(gain, pile.gain if pile.share >= _RARE else 0.0)
     return max(_SEEN - gain, 0.0)
 

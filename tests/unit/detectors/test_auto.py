@@ -6,16 +6,22 @@ import pytest
 import lossan
 from lossan.build import build_log
 from lossan.detectors import BUILT_IN
+from lossan.detectors._contradiction import Margins
+from lossan.detectors._epochs import weigh_epochs
 
 
 def trained(n, classes, rate, seed, *, epochs=8, memorise=0.0, channels=True):
-    """Return a log of an idealised training: margins grow, wrong labels' turned, some memorised."""
+    """Return a log of an idealised training: margins grow, wrong labels' turned, some memorised.
+
+    What learns wrong labels by heart learns hard right ones as well.
+    """
     rng = np.random.default_rng(seed)
     wrong = rng.random(n) < rate
     strength = rng.normal(2.0, 1.2, n)  # one in twenty is so hard that it is contradicted
     growth = np.linspace(0.3, 1.0, epochs)
-    learned = np.where(wrong[:, None], -1 + 2 * memorise * np.linspace(0, 1, epochs), 1)
-    margin = learned * strength[:, None] * growth
+    contradicted = wrong ^ (strength < 0)
+    learned = np.where(contradicted[:, None], -1 + 2 * memorise * np.linspace(0, 1, epochs), 1)
+    margin = learned * np.abs(strength[:, None]) * growth
     margin = margin + rng.normal(0, 0.4, margin.shape)
     loss = np.log1p((classes - 1) ** 0.3 * np.exp(-margin))
     fields = {"label": rng.integers(0, classes, n), "margin": margin if channels else None}
@@ -81,3 +87,13 @@ def test_memorised_epochs_count_little():
 def test_it_is_listed_first_with_what_it_is():
     assert next(iter(BUILT_IN)) == "auto"
     assert not BUILT_IN["auto"].needs
+
+
+@pytest.mark.parametrize(("memorise", "later"), [(0.0, True), (1.0, False)])
+def test_later_epochs_weigh_more_unless_wrong_labels_are_learnt(memorise, later):
+    log, _ = trained(3000, 10, 0.1, 5, epochs=12, memorise=memorise)
+    rows = np.arange(log.n_samples)
+    scale = Margins.of(log, rows)
+    weights, unpicked = weigh_epochs("auto", scale.against(log, rows), scale, log.loss)
+    more = (weights / unpicked)[-1] / (weights / unpicked)[0]
+    assert more > 100 if later else more < 2  # of 12 epochs the square is 144
