@@ -13,7 +13,7 @@ from lossan.testing import planted_log
 @pytest.fixture
 def review(tmp_path, decide):
     """Return findings with decisions of two readers on the five most suspicious samples."""
-    result = analyze(planted_log(n_samples=200, string_ids=True), detector="auto")
+    result = analyze(planted_log(n_samples=200, rate=0.2, string_ids=True), detector="auto")
     result.save(tmp_path)
     fingerprint = findings_fingerprint(tmp_path)
     log = DecisionLog.open(tmp_path / "decisions.jsonl", fingerprint=fingerprint)
