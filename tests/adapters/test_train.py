@@ -188,7 +188,7 @@ def test_resuming_with_another_labels_table_is_refused(adapter, digits, tmp_path
     ("more", "words"),
     [
         (["--model", "inception_v4"], "no classifier 'inception_v4'"),
-        (["--model", "factories:none"], "importable from here"),
+        (["--model", "factories:none"], "a folder of PYTHONPATH"),
         (["--model", "factories:no_network"], "returned a int"),
         (["--model", "factories:other_name"], "It is called as other_name(num_classes=2)."),
         (["--model", "factories:failing"], "RuntimeError (no such layer) at "),

@@ -29,8 +29,8 @@ def call_factory(name: str, n_classes: int, kind: type) -> Any:
         build = getattr(import_module(module), factory)
     except Exception as error:  # a module of the user's may fail in any way
         raise OptionError(
-            f"--model {name}: {_told(error)}. Needed is package.module:factory, importable from "
-            "here."
+            f"--model {name}: {_told(error)}. Needed is package.module:factory, of a package that "
+            "is installed or lies in a folder of PYTHONPATH."
         ) from error
     try:
         made = build(num_classes=n_classes)
