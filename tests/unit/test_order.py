@@ -2,10 +2,12 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lossan import order as order_module
 from lossan.order import stable_order
 
 EDGES = [-(2**63), 2**63 - 1]
@@ -31,3 +33,22 @@ def test_a_dense_range_is_ordered(low, left_out):
 def test_strings_are_ordered_by_code_point(ids):
     expected = sorted(range(len(ids)), key=lambda row: ids[row])
     assert stable_order(pa.array(ids, pa.large_string())).tolist() == expected
+
+
+@given(
+    st.lists(st.text(st.sampled_from("\0\1abé😀"), max_size=9), min_size=1, max_size=60),
+    st.integers(0, 3),
+    st.sampled_from(["", "img-", "a long prefix of all of them/"]),
+)
+def test_strings_by_words_are_in_the_order_arrow_has_them_in(names, skip, prefix):
+    ids = pa.array([prefix + name for name in ["x"] * skip + names], pa.large_string())[skip:]
+    order = order_module._text_order(ids)
+    assert order.tolist() == pc.sort_indices(ids).to_pylist()
+
+
+def test_many_strings_take_either_way(monkeypatch):
+    monkeypatch.setattr(order_module, "_MANY", 3)
+    few, many = (pa.array([f"{i:0{width}d}" for i in (5, 3, 9, 3, 1)]) for width in (4, 40))
+    far = pa.array(["z" * 40, "a" * 40, "a", "", "zz"])
+    for ids in (few, many, far):
+        assert stable_order(ids).tolist() == pc.sort_indices(ids).to_pylist()
