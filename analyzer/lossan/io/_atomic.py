@@ -106,7 +106,7 @@ def make_folder(path: Path) -> list[Path]:
         Those that were not there, the deepest first.
     """
     made = [folder for folder in (path, *path.parents) if not folder.exists()]
-    if made and made[-1].name.endswith(":"):
+    if made and made[-1].name.endswith(":"):  # a URL, which as a path has one slash less
         message = f"{path}: to a store only lossan analyze writes; name a folder here."
         raise OutputError(message)
     try:

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
@@ -14,7 +14,7 @@ from lossan.build import Draft, duplicate_fault, null_fault, plain_column
 from lossan.errors import Fault, LogError
 from lossan.io._options import ReadOptions
 from lossan.io._parts import Progress, Rows, wanted
-from lossan.io._slots import IntegerSlots, RangeSlots, SlotIndex, StringSlots, string_hashes
+from lossan.io._slots import IntegerSlots, RangeSlots, SlotIndex, StringSlots, hashes_of
 from lossan.io._source import Part
 from lossan.io._static import Categories, StaticColumn
 from lossan.io._types import SPARSE, to_float32
@@ -48,7 +48,7 @@ class _Group:
     ids: pa.Array
     epochs: NDArray[np.integer[Any]]
     rows: NDArray[np.intp] | None
-    hashes: NDArray[np.int64] | None = None
+    hashes: NDArray[np.int64] | None
 
 
 _Prepared = tuple[Part, pa.RecordBatch, list[_Group]]
@@ -151,11 +151,7 @@ class _LongReader:
 
     def prepare(self, part: Part, batch: pa.RecordBatch) -> _Prepared:
         """Find the usable rows of a batch, and hash their ids; for one thread alone."""
-        groups = []
-        for group in self._groups(part, batch):
-            text = not pa.types.is_integer(group.ids.type)
-            groups.append(replace(group, hashes=string_hashes(group.ids)) if text else group)
-        return part, batch, groups
+        return part, batch, list(self._groups(part, batch))
 
     def add(self, prepared: _Prepared) -> None:
         """Scatter a batch into the slabs."""
@@ -237,13 +233,14 @@ class _LongReader:
         self._null_ids += ids.null_count
         self._null_epochs += epochs.null_count
         if not (ids.null_count or epochs.null_count):
-            yield _Group(ids, epochs.to_numpy(), None)
+            yield _Group(ids, epochs.to_numpy(), None, hashes_of(ids))
             return
         usable = ids.is_valid().to_numpy(False) & epochs.is_valid().to_numpy(False)
         rows = np.flatnonzero(usable)
         taken = pa.array(rows)
         if len(rows):
-            yield _Group(ids.take(taken), epochs.take(taken).to_numpy(), rows)
+            ids = ids.take(taken)
+            yield _Group(ids, epochs.take(taken).to_numpy(), rows, hashes_of(ids))
 
     def _slots(self, group: _Group) -> NDArray[np.int64]:
         ids = group.ids

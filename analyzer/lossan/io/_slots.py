@@ -39,7 +39,7 @@ class SlotIndex(ABC):
         ----------
         ids : pyarrow.Array
         hashes : ndarray of int64, optional
-            Of strings, where they are known.
+            What `hashes_of` returns of them, where that is known.
         """
 
     @abstractmethod
@@ -74,7 +74,7 @@ class RangeSlots(SlotIndex):
             return bool(values.view(np.uint64).max() < self._size)
         return bool(values.min() >= self._low and values.max() < self._low + self._size)
 
-    def lookup(self, ids: pa.Array, hashes: Hashes | None = None) -> Slots:  # noqa: ARG002
+    def lookup(self, ids: pa.Array, hashes: Hashes | None = None) -> Slots:  # noqa: ARG002  (of strings)
         values = ids.to_numpy()
         return values if self._low == 0 else values - self._low
 
@@ -99,7 +99,7 @@ class IntegerSlots(SlotIndex):
     def capacity(self) -> int:
         return self._n
 
-    def lookup(self, ids: pa.Array, hashes: Hashes | None = None) -> Slots:  # noqa: ARG002
+    def lookup(self, ids: pa.Array, hashes: Hashes | None = None) -> Slots:  # noqa: ARG002  (of strings)
         return self.lookup_keys(ids.to_numpy())
 
     def ids_of(self, slots: Slots) -> pa.Array:
@@ -251,6 +251,11 @@ class StringSlots(SlotIndex):
         if text not in self._colliding:
             self._colliding[text] = int(self._append(ids, np.array([row]))[0])
         return self._colliding[text]
+
+
+def hashes_of(ids: pa.Array) -> Hashes | None:
+    """Hash ids before they are looked up; None of integers, which need none."""
+    return None if pa.types.is_integer(ids.type) else string_hashes(ids)
 
 
 def string_hashes(values: pa.Array) -> Hashes:

@@ -48,7 +48,7 @@ class _Grid:
 
     def matrix(self, n_epochs: int, n_rows: int) -> NDArray[Any]:
         """Return the array of shape (n_epochs, n_rows)."""
-        if self.n_epochs < n_epochs:
+        if self.n_epochs < n_epochs or not self._blocks:
             shape = (n_epochs - self.n_epochs, self._n_samples)
             self._blocks.append(np.full(shape, self._empty, self._dtype))
         whole = self._blocks[0] if len(self._blocks) == 1 else np.concatenate(self._blocks)

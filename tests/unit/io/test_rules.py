@@ -203,3 +203,17 @@ def test_statistics_that_lie_are_told(put, monkeypatch, claimed):
     )
     with pytest.raises(LogError, match="statistics contradict its rows"):
         read_log(put(long()))
+
+
+@pytest.mark.parametrize(
+    ("ids", "lists", "told"),
+    [
+        ([], [], "it holds no samples"),
+        ([1, 2], [[], []], "it holds 0 epochs"),
+        ([1, 2], [None, None], "it holds 0 epochs"),
+    ],
+)
+def test_a_wide_log_of_nothing_is_told(put, ids, lists, told):
+    rows = {"sample_id": pa.array(ids, pa.int64()), "loss": pa.array(lists, pa.list_(pa.float32()))}
+    with pytest.raises(LogError, match=told):
+        read_log(put(pa.table(rows)))
