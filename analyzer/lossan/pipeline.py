@@ -19,7 +19,7 @@ from lossan.detectors import Detection, Detector, make
 from lossan.errors import OptionError
 from lossan.features import Features
 from lossan.findings import MOST_SEQUENCES, findings_table, first_ranked, ranking
-from lossan.io import SEQUENCES, SUMMARY, output_folder, read_log, write_findings, write_log
+from lossan.io import SUMMARY, output_folder, read_log, write_findings, write_sequences
 from lossan.losslog import LossLog
 from lossan.plots import can_plot, draw_sequences
 from lossan.results import DetectorSummary, Evaluation, LogSummary, NoiseRate, Overview, Summary
@@ -160,7 +160,7 @@ class Result:
         """
         with output_folder(folder, last=SUMMARY) as temporary:
             write_findings(self._in_parts(), self.summary.model_dump_json(indent=2), temporary)
-            write_log(self._shown(), temporary / SEQUENCES, layout="wide")
+            write_sequences(self._shown(), temporary, self.created)
             if can_plot() and self.summary.n_unscored < self.summary.log.n_samples:
                 with (temporary / "sequences.png").open("wb") as file:
                     draw_sequences(file, self.log.epochs, *self.typical(_TYPICAL))

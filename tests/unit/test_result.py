@@ -1,12 +1,14 @@
 """Results: saved whole or not at all, and the sequences that stand for them."""
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from lossan import analyze
+from lossan import analyze, read_log
 from lossan.errors import OutputError
 from lossan.features import FEATURES
 from lossan.io import read_findings
@@ -38,6 +40,28 @@ def test_saving_again_replaces(tmp_path):
     result = analyze(planted_log(seed=2))
     result.save(tmp_path)
     assert_same(read_findings(tmp_path), result.table)
+
+
+@pytest.mark.parametrize("created", [None, "2020-02-02T00:00:00+00:00"])
+def test_a_result_is_saved_in_the_same_bytes_at_any_time(tmp_path, monkeypatch, created):
+    log = planted_log()
+    result = analyze(replace(log, metadata={"created": created} if created else {}))
+    saved = []
+    for hour in range(2):
+        monkeypatch.setattr("lossan.losslog.datetime", Clock(hour))
+        files = result.save(tmp_path / str(hour))
+        saved.append({name: (tmp_path / str(hour) / name).read_bytes() for name in files})
+    assert saved[0] == saved[1]
+    stated = read_log(tmp_path / "0" / "sequences.parquet").metadata["created"]
+    assert stated == (created or result.summary.created)
+
+
+class Clock:
+    def __init__(self, hour):
+        self.time = datetime(2030, 1, 1, hour, tzinfo=UTC)
+
+    def now(self, _):
+        return self.time
 
 
 def test_a_save_that_fails_leaves_what_was_there(tmp_path, monkeypatch):

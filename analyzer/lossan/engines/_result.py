@@ -27,7 +27,7 @@ from lossan.io import (
     output_folder,
     write_findings,
     write_findings_part,
-    write_log,
+    write_sequences,
 )
 from lossan.losslog import LossLog
 from lossan.order import stable_order
@@ -145,7 +145,7 @@ class LargeResult:
             else:
                 tables = self.tasks.map("writing", rank_part, self.pieces, parts)
                 write_findings(tables, summary, temporary)
-            write_log(shown, temporary / SEQUENCES, layout="wide")
+            write_sequences(shown, temporary, self.created)
             if can_plot():
                 with (temporary / "sequences.png").open("wb") as file:
                     draw_sequences(file, shown.epochs, *self.typical(_TYPICAL))
@@ -157,7 +157,7 @@ class LargeResult:
         """Write to a store, the summary last: where it is, all is."""
         self._write_parts(folder, parts)
         with output_folder(folder, last=SUMMARY) as temporary:
-            write_log(shown, temporary / SEQUENCES, layout="wide")
+            write_sequences(shown, temporary, self.created)
             (temporary / SUMMARY).write_text(summary + "\n")
         return ["findings.parquet", SEQUENCES, SUMMARY]
 

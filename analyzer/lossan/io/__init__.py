@@ -16,6 +16,7 @@ from lossan.io._findings import (
     read_findings,
     write_findings,
     write_findings_part,
+    write_sequences,
 )
 from lossan.io._labels import LabelsTable, read_labels, write_labels
 from lossan.io._npz import read_arrays
@@ -70,4 +71,5 @@ __all__ = [
     "write_findings_part",
     "write_labels",
     "write_log",
+    "write_sequences",
 ]

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from lossan.io._labels import integers_where_all_are
 from lossan.io._metadata import KEY
 from lossan.io._remote import is_remote, open_remote
 from lossan.io._source import arrow_errors
+from lossan.io._write import write_log
+from lossan.losslog import LossLog
 
 _NAMES = ("sample_id", "label", "suggested_label", "true_label", "path", "group")
 # Left to guess, Arrow reads the id "007" as 7 and the class "NA" as unknown.
@@ -80,6 +83,22 @@ def write_findings(parts: Iterable[pa.Table], summary: str, folder: Path) -> Non
             lines.write_table(_for_spreadsheets(table))
     with atomic_file(folder / SUMMARY) as file:
         file.write(summary.encode() + b"\n")
+
+
+def write_sequences(log: LossLog, folder: Path, created: str) -> None:
+    """Write ``sequences.parquet`` into a folder.
+
+    Parameters
+    ----------
+    log : LossLog
+        Of the samples shown.
+    folder : Path
+    created : str
+        When the analysis ran: what a log that does not say when it was made is stamped with, as
+        the same result is saved in the same bytes at any time.
+    """
+    log = replace(log, metadata={"created": created, **log.metadata})
+    write_log(log, folder / SEQUENCES, layout="wide")
 
 
 def _for_spreadsheets(table: pa.Table) -> pa.Table:
