@@ -10,7 +10,7 @@ from lossan.clustering import two_means
 from lossan.detectors._base import Context, Detection, Detector
 from lossan.detectors._confusion import Confusions
 from lossan.detectors._contradiction import Margins, average
-from lossan.detectors._epochs import LEAST, SHARP, sharp, sharpened, weigh_epochs
+from lossan.detectors._epochs import EARLY, LEAST, SHARP, early, sharp, sharpened, weigh_epochs
 from lossan.excess import Excess, fit_excess
 from lossan.lapse import Lapse, fit_lapse
 from lossan.losslog import LossLog
@@ -20,9 +20,9 @@ Vector = NDArray[np.float64]
 Matrix = NDArray[np.float32]
 Rows = NDArray[np.intp]
 
-# Nats of likelihood, each half a quantile of chi-square: an excess, three parameters, at 95%; a
-# lapse rate, one parameter, at 99%, and at 99.99%.
-_SEEN, _LAPSES, _SURE = 3.907, 3.317, 7.568
+# Nats of likelihood, each half a quantile of chi-square: an excess, three parameters, at 95%, at
+# 98% where it is asked a second time; a lapse rate, one parameter, at 99%, and at 99.99%.
+_SEEN, _SEEN_EARLY, _LAPSES, _SURE = 3.907, 4.919, 3.317, 7.568
 _ENOUGH = 2000  # samples: with fewer, unsqueezed margins show nothing
 _RARE = 0.01  # fewer wrong labels than this are those of any gold standard
 _ROUGH, _BULK = 0.1, 0.6  # quantiles: where a first look at the excess begins, and a second at most
@@ -53,15 +53,16 @@ class Auto(Detector):
        the network is: a lapse rate (`lossan.lapse`) of 1% or more that is significant at the 1%
        level says so. Or they pile up where right ones only thin out: an excess over a falling
        null (`lossan.excess`), significant at the 5% level in two of three ways to squeeze the
-       margins, and in the unsqueezed ones too, of 1% or more, except of fewer than 2,000 samples
-       of two classes, where those show nothing. Without either nothing is flagged.
+       margins, or at the 2% level within the first eight epochs of more, before wrong labels are
+       learnt by heart; and in the unsqueezed ones too, of 1% or more, except of fewer than 2,000
+       samples of two classes, where those show nothing. Without either nothing is flagged.
     3. How many are flagged is read from the excess of the scores, begun where about as many right
        labels are left out as there seem to be wrong ones, and from the paper's split of the six
        features in two. Both take hard samples for wrong labels, so where a lapse rate is seen the
        smaller one counts, lessened a little where the lapse rate is smaller still. Where none is
-       seen, wrong labels were learnt by heart or look like another class: then the excess of the
-       squeezed scores counts with the split, and of few samples that of the scores, in their
-       geometric mean. No more are flagged than are contradicted. The excess gives the
+       seen, wrong labels were learnt by heart or look like another class, and the split alone
+       counts, which reads when a sample was learnt as well as how high its losses are. No more
+       are flagged than are contradicted in the first eight epochs. The excess gives the
        probabilities, moved so that they cross 1/2 there.
     4. Which samples these are is asked once more where predictions of more than two classes are
        logged: scores are multiplied by a factor of the pair of classes, given and predicted
@@ -124,6 +125,7 @@ class Auto(Detector):
         weights, unpicked = weigh_epochs(self.name, against, scale, log.loss[rows])
         score = average(against, sharpened, weights)
         plain = average(against, np.asarray, unpicked, scale.typical)
+        at_first = average(against, np.asarray, early(unpicked), scale.typical)
         classes = n_classes(log) or 2
         lapse = fit_lapse(-plain, classes)
         lapses = lapse.gain >= _LAPSES and lapse.share >= _RARE
@@ -131,9 +133,10 @@ class Auto(Detector):
         split = float(_split(context, rows).mean())
         lacking = 0.0 if lapses else _lacking(score, against, unpicked, scale, classes)
         wanted = 0
-        if lacking == 0:  # not more than are contradicted
-            share = _wanted(score, excess.share, split, lapse if lapses else None)
-            wanted = round(min(share, float((score > sharp(0.0)).mean())) * len(rows))
+        if lacking == 0:
+            contradicted = average(against, sharpened, early(weights)) > sharp(0.0)
+            share = _wanted(excess.share, split, lapse if lapses else None)
+            wanted = round(min(share, float(contradicted.mean())) * len(rows))
         found = wanted > 0
         probability = excess.probability
         if found:
@@ -156,7 +159,7 @@ class Auto(Detector):
             probability=probability,
             flags=flags,
             notes=() if found else (_UNSEEN,),
-            noise_rate=_noise_rate(plain, float(flags.mean()), shares),
+            noise_rate=_noise_rate([plain, at_first], float(flags.mean()), shares),
         )
 
 
@@ -253,33 +256,37 @@ def _excess(score: Vector) -> Excess:
     return fit_excess(score, least=least, start=max(_BULK - rough, 0.0))
 
 
-def _wanted(score: Vector, excess: float, split: float, lapse: Lapse | None) -> float:
+def _wanted(excess: float, split: float, lapse: Lapse | None) -> float:
     """Return the share to flag that several readings agree on."""
-    if lapse is not None:
-        least = min(excess, split)
-        if lapse.gain < _SURE or lapse.share > least:
-            return least
-        return max(float(np.sqrt(least * lapse.share)), least / _NEAR)
-    # where wrong labels were learnt by heart few scores are high, yet squeezed ones pile up
-    squeezed = fit_excess(1 - np.exp(-score), least=1 - np.exp(-sharp(LEAST))).share
-    readings = [squeezed, split] if len(score) >= _ENOUGH else [squeezed, split, excess]
-    return float(np.prod(readings) ** (1 / len(readings)))
+    if lapse is None:
+        return split
+    least = min(excess, split)
+    if lapse.gain < _SURE or lapse.share > least:
+        return least
+    return max(float(np.sqrt(least * lapse.share)), least / _NEAR)
 
 
 def _lacking(
     score: Vector, against: Matrix, weights: Vector, scale: Margins, classes: int
 ) -> float:
     """Return how many nats an excess lacks to be seen; 0 where it is."""
-    ways = ((np.tanh, LEAST), (_softsign, LEAST / 2), (_half_tanh, LEAST / 2))
     late = weights * np.arange(1, len(weights) + 1) ** _LATE
-    scores = [(average(against, squeeze, late, scale.typical), at) for squeeze, at in ways]
-    gain = float(np.median([fit_excess(squeezed, least=at).gain for squeezed, at in scores]))
+    gain = _gain(against, late, scale)
+    if len(weights) > EARLY:
+        gain = max(gain, _gain(against, early(late), scale) + _SEEN - _SEEN_EARLY)
     if classes > 2 or len(score) >= _ENOUGH:
         # what squeezing piled up is none: here in the one margin that would have this score
         firmly = np.log(np.expm1(np.maximum(score, 1e-12))) / SHARP
         pile = fit_excess(firmly[firmly <= np.quantile(firmly, _KEPT)], least=LEAST)
         gain = min(gain, pile.gain if pile.share >= _RARE else 0.0)
     return max(_SEEN - gain, 0.0)
+
+
+def _gain(against: Matrix, weights: Vector, scale: Margins) -> float:
+    """Return how many nats of likelihood an excess gains, in two of three ways to squeeze."""
+    ways = ((np.tanh, LEAST), (_softsign, LEAST / 2), (_half_tanh, LEAST / 2))
+    scores = [(average(against, squeeze, weights, scale.typical), at) for squeeze, at in ways]
+    return float(np.median([fit_excess(squeezed, least=at).gain for squeezed, at in scores]))
 
 
 def _split(context: Context, rows: Rows) -> NDArray[np.bool_]:
@@ -307,10 +314,12 @@ def _logistic(odds: Vector) -> Vector:
     return np.asarray(1 / (1 + np.exp(np.clip(-odds, -700, 700))), np.float64)
 
 
-def _noise_rate(plain: Vector, estimate: float, shares: list[float]) -> tuple[float, float, float]:
+def _noise_rate(
+    plain: list[Vector], estimate: float, shares: list[float]
+) -> tuple[float, float, float]:
     """Return estimate, low and high; without readings nothing was found."""
-    n = len(plain)
-    high = max([*shares, *(_mirrored(plain, at) for at in (0.5, 1.0))])
+    n = len(plain[0])
+    high = max([*shares, *(_mirrored(mean, at) for mean in plain for at in (0.5, 1.0))])
     high = min(1.0, high + _Z * float(np.sqrt(high * (1 - high) / n)))
     if not shares:
         return 0.0, 0.0, high

@@ -12,6 +12,8 @@ Matrix = NDArray[np.float32]
 
 SHARP = 2.0  # of the sharpened loss: its knee is as wide as half of a typical margin
 LEAST = 0.2  # where wrong labels may pile up: the network contradicts them by more than this
+EARLY = 8  # epochs, as many as the paper's: after them wrong labels may be learnt by heart
+_HALF = 0.5  # fewer still contradicted: then most wrong labels were
 _LATER, _BY_HEART = 2.0, 8.0  # powers: of an epoch's number; of the share not learnt by heart
 
 
@@ -21,8 +23,9 @@ def weigh_epochs(name: str, against: Matrix, scale: Margins, loss: Matrix) -> tu
     An epoch weighs as much as it tells apart wrong and right labels (Fisher's criterion), times the
     spread of its losses, which falls to nothing once all is memorised. To score, later ones weigh
     more, as the network comes to know more: by the square of their number where wrong labels are
-    contradicted to the end, by next to none where most are learnt by heart. First that is done with
-    what the unweighted score calls wrong, then once more with what the score so weighed does.
+    contradicted to the end, by next to none where most are learnt by heart, and then only the first
+    eight count. First that is done with what the unweighted score calls wrong, then once more with
+    what the score so weighed does.
 
     To ask whether any label is wrong, neither is done: of epochs picked by the suspects an excess
     of contradicted labels could come where there is none.
@@ -50,8 +53,17 @@ def weigh_epochs(name: str, against: Matrix, scale: Margins, loss: Matrix) -> tu
         wrong = fit_excess(score, least=sharp(LEAST)).probability
         told = spread * _fisher(against, scale.typical, wrong)
         found.append(told if told.sum() > 0 else np.ones(len(number)))
-        weights = found[-1] * number ** (_LATER * _kept(against, wrong) ** _BY_HEART)
+        kept = _kept(against, wrong)
+        weights = found[-1] * number ** (_LATER * kept**_BY_HEART)
+        weights = early(weights) if kept < _HALF else weights
     return weights, found[0]
+
+
+def early(weights: Vector) -> Vector:
+    """Return the weights of the first epochs, those of the others at 0."""
+    first = np.arange(len(weights)) < EARLY
+    weighed = np.where(first, weights, 0.0)
+    return weighed if weighed.sum() > 0 else first.astype(np.float64)
 
 
 def sharpened(values: Vector) -> Vector:
