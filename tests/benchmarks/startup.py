@@ -4,6 +4,7 @@
 """
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
@@ -15,10 +16,29 @@ from tempfile import TemporaryDirectory
 from _measure import table
 
 LOG = Path(__file__).parents[2] / "samples" / "digits" / "long.parquet"
-NEEDED = (
-    "numpy, pandas, pyarrow, pyarrow.compute, pyarrow.csv, pyarrow.parquet, pydantic, typer, "
-    "rich.console, rich.table"
-)
+# What others wrote of all that the run itself has loaded: a library alone may load most of itself
+# only when it is first used, as pydantic does and pyarrow with pandas.
+NEEDED = """
+import json, sys
+sys.argv[1:] = ["analyze", {log!r}]
+from lossan.__main__ import main
+try:
+    main()
+except SystemExit:
+    pass
+ours = {{"lossan", "__main__", "__editable__", *sys.stdlib_module_names}}
+roots = ((name, name.split(".")[0].split("___lossan")[0]) for name in sys.modules)
+sys.stderr.write(json.dumps([name for name, root in roots if root not in ours]))
+"""
+IMPORTS = """
+import importlib, os
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")  # as the command does
+for name in {names!r}:
+    try:
+        importlib.import_module(name)
+    except ImportError:  # what a library put there itself
+        pass
+"""
 LIMITS = {"lossan analyze": 1.3, "lossan --version": 0.1}
 
 
@@ -31,10 +51,17 @@ def seconds(*arguments: str, compiled: str) -> float:
     return time.perf_counter() - began
 
 
+def needed() -> list[str]:
+    """Return the modules of libraries that the command has loaded when it exits, in their order."""
+    code = NEEDED.format(log=str(LOG))
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return list(json.loads(run.stderr.splitlines()[-1]))
+
+
 def measure(rounds: int) -> dict[str, tuple[float, float, float | None]]:
     """Return of each work the median seconds, the median ratio to the imports, and its limit."""
     works = {
-        "imports alone": ("-c", f"import {NEEDED}"),
+        "imports alone": ("-c", IMPORTS.format(names=needed())),
         "lossan analyze": ("-m", "lossan", "analyze", str(LOG)),
         "lossan --version": ("-m", "lossan", "--version"),
     }
