@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ENOUGH = 100_000  # of a kind, to pick typical ones from
+_BLOCK = 1 << 17  # samples at a time
 
 
 def typical_rows(
@@ -54,12 +55,21 @@ def typical_samples(
         is looked at.
     """
     found = []
-    for kind in (flagged, ~flagged & ~np.isnan(score)):
-        rows = np.flatnonzero(kind)
-        rows = rows[:: -(-len(rows) // _ENOUGH) or 1]
+    for kind in (flagged, ~(flagged | np.isnan(score))):
+        rows = _every(kind, -(-int(np.count_nonzero(kind)) // _ENOUGH) or 1)
         rows = rows[np.argsort(-score[rows], kind="stable")]
         found.append(rows[_spread(np.arange(len(rows)), count)])
     return found[0], found[1]
+
+
+def _every(kind: NDArray[np.bool_], step: int) -> NDArray[np.intp]:
+    """Return every so manieth row of a kind, a block at a time: all rows may be many times these."""
+    found, seen = [np.empty(0, np.intp)], 0
+    for start in range(0, len(kind), _BLOCK):
+        rows = np.flatnonzero(kind[start : start + _BLOCK])
+        found.append(start + rows[-seen % step :: step])
+        seen += len(rows)
+    return np.concatenate(found)
 
 
 def _spread(places: NDArray[np.intp], count: int) -> list[int]:

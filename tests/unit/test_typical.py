@@ -1,11 +1,14 @@
 """Which sequences stand for the flagged and for the unflagged samples."""
 
+import math
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lossan.typical import typical_rows
+from lossan.typical import typical_rows, typical_samples
 
 
 def test_worked_by_hand():
@@ -44,3 +47,16 @@ def test_places_are_even_along_the_ranking(n, count):
     places = typical_rows(np.ones(n, bool), np.ones(n, bool), count)[0]
     steps = np.diff([-1 - places[0], *places, 2 * n - 1 - places[-1]])
     assert steps.max() - steps.min() <= 2
+
+
+@pytest.mark.parametrize(("n", "rare"), [(0, 0.5), (50, 0.5), (300_000, 0.001), (450_001, 0.4)])
+def test_samples_are_those_of_a_plain_loop(n, rare):
+    rng = np.random.default_rng(n)
+    flagged = rng.random(n) < rare
+    score = np.where(~flagged & (rng.random(n) < 0.1), np.nan, rng.random(n))
+    for found, wanted in zip(typical_samples(score, flagged, 7), (True, False), strict=True):
+        rows = [r for r in range(n) if flagged[r] == wanted and score[r] == score[r]]
+        rows = rows[:: math.ceil(len(rows) / 100_000) or 1]
+        rows.sort(key=lambda r: -score[r])
+        places = [int((i + 0.5) * len(rows) / 7) for i in range(7)] if len(rows) >= 7 else []
+        assert list(found) == [rows[place] for place in places]
