@@ -63,7 +63,7 @@ def typical_samples(
 
 
 def _every(kind: NDArray[np.bool_], step: int) -> NDArray[np.intp]:
-    """Return every so manieth row of a kind, a block at a time: all rows may be many times these."""
+    """Return every so manieth row of a kind, a block at a time: all rows may be many more."""
     found, seen = [np.empty(0, np.intp)], 0
     for start in range(0, len(kind), _BLOCK):
         rows = np.flatnonzero(kind[start : start + _BLOCK])
