@@ -8,8 +8,16 @@ from lossan.review import active, outcomes
 
 pytestmark = pytest.mark.browser
 KEYS = {"healthy": "1", "mild": "2", "severe": "3"}
-AWAY = ("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
-"""What the browser says of a server that was killed, before or while it answered."""
+AWAY = (
+    "ERR_CONNECTION_REFUSED",
+    "ERR_CONNECTION_RESET",
+    "ERR_CONNECTION_CLOSED",
+    "ERR_SOCKET_NOT_CONNECTED",
+    "ERR_EMPTY_RESPONSE",
+    "ERR_CONTENT_LENGTH_MISMATCH",
+    "ERR_INCOMPLETE_CHUNKED_ENCODING",
+)
+"""What the browser says of a server that was killed: before, while or after it answered."""
 
 
 def other(label):
