@@ -24,6 +24,8 @@ Rows = NDArray[np.intp]
 # 98% where it is asked a second time; a lapse rate, one parameter, at 99%, and at 99.99%.
 _SEEN, _SEEN_EARLY, _LAPSES, _SURE = 3.907, 4.919, 3.317, 7.568
 _ENOUGH = 2000  # samples: with fewer, unsqueezed margins show nothing
+_MISFIT = 0.0065  # nats a sample: what a null that is nearly right may gain, 3.9 of 600 samples
+_FEW = 1000  # samples: of more, the first epochs show an excess of hard right ones
 _RARE = 0.01  # fewer wrong labels than this are those of any gold standard
 _ROUGH, _BULK = 0.1, 0.6  # quantiles: where a first look at the excess begins, and a second at most
 _UNSEEN = (
@@ -53,9 +55,11 @@ class Auto(Detector):
        the network is: a lapse rate (`lossan.lapse`) of 1% or more that is significant at the 1%
        level says so. Or they pile up where right ones only thin out: an excess over a falling
        null (`lossan.excess`), significant at the 5% level in two of three ways to squeeze the
-       margins, or at the 2% level within the first eight epochs of more, before wrong labels are
-       learnt by heart; and in the unsqueezed ones too, of 1% or more, except of fewer than 2,000
-       samples of two classes, where those show nothing. Without either nothing is flagged.
+       margins, and in the unsqueezed ones too, of 1% or more. Fewer than 2,000 samples of two
+       classes show nothing in those: there the gain must be larger the more samples there are,
+       as that of a null which is only nearly right is; and of fewer than 1,000 the first eight
+       epochs of more are asked as well, at the 2% level, before wrong labels are learnt by heart.
+       Without either nothing is flagged.
     3. How many are flagged is read from the excess of the scores, begun where about as many right
        labels are left out as there seem to be wrong ones, and from the paper's split of the six
        features in two. Both take hard samples for wrong labels, so where a lapse rate is seen the
@@ -271,15 +275,16 @@ def _lacking(
 ) -> float:
     """Return how many nats an excess lacks to be seen; 0 where it is."""
     late = weights * np.arange(1, len(weights) + 1) ** _LATE
-    gain = _gain(against, late, scale)
-    if len(weights) > EARLY:
-        gain = max(gain, _gain(against, early(late), scale) + _SEEN - _SEEN_EARLY)
-    if classes > 2 or len(score) >= _ENOUGH:
+    gain, n = _gain(against, late, scale), len(score)
+    if classes > 2 or n >= _ENOUGH:
         # what squeezing piled up is none: here in the one margin that would have this score
         firmly = np.log(np.expm1(np.maximum(score, 1e-12))) / SHARP
         pile = fit_excess(firmly[firmly <= np.quantile(firmly, _KEPT)], least=LEAST)
-        gain = min(gain, pile.gain if pile.share >= _RARE else 0.0)
-    return max(_SEEN - gain, 0.0)
+        return max(_SEEN - min(gain, pile.gain if pile.share >= _RARE else 0.0), 0.0)
+    lacking = max(_SEEN, _MISFIT * n) - gain
+    if len(weights) > EARLY and n < _FEW:
+        lacking = min(lacking, _SEEN_EARLY - _gain(against, early(late), scale))
+    return max(lacking, 0.0)
 
 
 def _gain(against: Matrix, weights: Vector, scale: Margins) -> float:

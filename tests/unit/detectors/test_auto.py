@@ -49,6 +49,14 @@ def test_a_clean_log_is_called_clean(n, channels):
     assert np.mean(shares) <= 0.005
 
 
+@pytest.mark.parametrize(("n", "epochs"), [(1200, 24), (1900, 8)])
+def test_many_samples_of_two_classes_are_no_reason_to_flag(n, epochs):
+    """A null that is only nearly right gains the more, the more samples there are."""
+    for seed in range(5, 8):
+        log, _ = trained(n, 2, 0.0, seed, epochs=epochs, memorise=1.0)
+        assert not outcome(log)[0].any()
+
+
 @pytest.mark.parametrize("rate", [0.06, 0.2, 0.4])
 @pytest.mark.parametrize("classes", [2, 10])
 @pytest.mark.parametrize("channels", [True, False])
