@@ -30,7 +30,7 @@ _RARE = 0.01  # fewer wrong labels than this are those of any gold standard
 _ROUGH, _BULK = 0.1, 0.6  # quantiles: where a first look at the excess begins, and a second at most
 _UNSEEN = (
     "no more contradicted labels than hard right ones explain, so none is flagged; the ranking "
-    "stands: look at its top and stop when that finds nothing"
+    "stands: look at its top and stop when that finds nothing (kmeans would cut in any case)"
 )
 _NEAR = 1.25  # times: by no more does a lapse rate lessen what the other readings say
 _LATE = 1.5  # power of an epoch's number where an excess is asked for
