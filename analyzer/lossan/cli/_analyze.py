@@ -105,7 +105,8 @@ def _in_memory(logs: list[str], options: dict[str, Any], reading: dict[str, Any]
     from lossan.io import read_log
 
     # while cores decode; pandas too, which pyarrow imports once it is given an array
-    Thread(target=_import, args=("lossan.pipeline", "pandas"), daemon=True).start()
+    needed = ("lossan.pipeline", "pandas", "lossan.cli._show")
+    Thread(target=_import, args=needed, daemon=True).start()
     read = []
     for log in logs:
         with common.reading_progress("reading") as progress:
