@@ -20,15 +20,16 @@ LOG = Path(__file__).parents[2] / "samples" / "digits" / "long.parquet"
 # only when it is first used, as pydantic does and pyarrow with pandas.
 NEEDED = """
 import json, sys
+before = set(sys.modules)
 sys.argv[1:] = ["analyze", {log!r}]
 from lossan.__main__ import main
 try:
     main()
 except SystemExit:
     pass
-ours = {{"lossan", "__main__", "__editable__", *sys.stdlib_module_names}}
-roots = ((name, name.split(".")[0].split("___lossan")[0]) for name in sys.modules)
-sys.stderr.write(json.dumps([name for name, root in roots if root not in ours]))
+ours = {{"lossan", *sys.stdlib_module_names}}
+loaded = [m for m in sys.modules if m not in before and m.split(".")[0] not in ours]
+sys.stderr.write(json.dumps(loaded))
 """
 IMPORTS = """
 import importlib, os

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -48,20 +49,14 @@ def test_a_result_is_saved_in_the_same_bytes_at_any_time(tmp_path, monkeypatch, 
     result = analyze(replace(log, metadata={"created": created} if created else {}))
     saved = []
     for hour in range(2):
-        monkeypatch.setattr("lossan.losslog.datetime", Clock(hour))
+        time = datetime(2030, 1, 1, hour, tzinfo=UTC)
+        clock = SimpleNamespace(now=lambda _, time=time: time)
+        monkeypatch.setattr("lossan.losslog.datetime", clock)
         files = result.save(tmp_path / str(hour))
         saved.append({name: (tmp_path / str(hour) / name).read_bytes() for name in files})
     assert saved[0] == saved[1]
     stated = read_log(tmp_path / "0" / "sequences.parquet").metadata["created"]
     assert stated == (created or result.summary.created)
-
-
-class Clock:
-    def __init__(self, hour):
-        self.time = datetime(2030, 1, 1, hour, tzinfo=UTC)
-
-    def now(self, _):
-        return self.time
 
 
 def test_a_save_that_fails_leaves_what_was_there(tmp_path, monkeypatch):

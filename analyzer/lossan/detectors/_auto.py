@@ -1,5 +1,6 @@
 """The detector to recommend: a sharpened loss, weighed by epoch, against what right labels do."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -129,7 +130,7 @@ class Auto(Detector):
         weights, unpicked = weigh_epochs(self.name, against, scale, log.loss[rows])
         score = average(against, sharpened, weights)
         plain = average(against, np.asarray, unpicked, scale.typical)
-        at_first = average(against, np.asarray, early(unpicked), scale.typical)
+        at_first = _at_first(plain, against, np.asarray, unpicked, scale.typical)
         classes = n_classes(log) or 2
         lapse = fit_lapse(-plain, classes)
         lapses = lapse.gain >= _LAPSES and lapse.share >= _RARE
@@ -138,7 +139,7 @@ class Auto(Detector):
         lacking = 0.0 if lapses else _lacking(score, against, unpicked, scale, classes)
         wanted = 0
         if lacking == 0:
-            contradicted = average(against, sharpened, early(weights)) > sharp(0.0)
+            contradicted = _at_first(score, against, sharpened, weights) > sharp(0.0)
             share = _wanted(excess.share, split, lapse if lapses else None)
             wanted = round(min(share, float(contradicted.mean())) * len(rows))
         found = wanted > 0
@@ -239,6 +240,19 @@ def _looked_up(score: Vector, scores: Vector, probabilities: Vector) -> Vector:
     """Return the probability of the highest of the ascending scores that is not above a score."""
     place = np.searchsorted(scores, score, side="right") - 1
     return probabilities[np.maximum(place, 0)]
+
+
+def _at_first(
+    whole: Vector,
+    against: Matrix,
+    squeeze: Callable[[Vector], Vector],
+    weights: Vector,
+    typical: Vector | None = None,
+) -> Vector:
+    """Return the mean over the first epochs, which is the whole one where there are no others."""
+    if len(weights) <= EARLY:
+        return whole
+    return average(against, squeeze, early(weights), typical)
 
 
 def _softsign(values: Vector) -> Vector:

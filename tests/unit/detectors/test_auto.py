@@ -129,8 +129,8 @@ def test_only_the_first_epochs_weigh_where_most_is_learnt_by_heart():
     assert (unpicked > 0).all()
 
 
-def test_epochs_beyond_the_first_change_nothing_where_these_say_nothing():
-    """Losses of 0 in the first eight epochs: no weight to give, and no division by it."""
+def test_first_epochs_that_say_nothing_hide_nothing():
+    """Equal losses in the first eight epochs: no weight to give, and no division by it."""
     log, wrong = trained(900, 2, 0.15, 1, epochs=10)
     loss = np.asarray(log.loss).copy()
     loss[:, :8] = 0.5
