@@ -48,23 +48,50 @@ def _text_order(ids: pa.Array) -> Order | None:
     shorter = min(len(least), len(most))
     differ = np.flatnonzero(least[:shorter] != most[:shorter])
     same = int(differ[0]) if len(differ) else shorter
-    offsets = np.frombuffer(ids.buffers()[1], np.int64)[ids.offset : ids.offset + len(ids) + 1]
-    starts, lengths = offsets[:-1], np.diff(offsets)
+    lengths = np.diff(_offsets(ids))
     longest = int(lengths.max())
     if longest - same > _FEW_BYTES:
         return None
-    data = np.frombuffer(ids.buffers()[2] or b"", np.uint8)
+    raw = pc.binary_slice(ids.cast(pa.large_binary()), same, longest)
+    words = padded(raw, -(-(longest - same) // 8) * 8).view(">u8")
     # of equal bytes, but for zeros, the shorter is first
     order = np.argsort(lengths, kind="stable")
-    for first in reversed(range(same, longest, 8)):
-        word = np.zeros((len(ids), 8), np.uint8)
-        for place in range(first, min(first + 8, longest)):
-            there = lengths > place
-            at = slice(None) if there.all() else there
-            word[at, place - first] = data[starts[at] + place]
-        key = word.view(">u8").ravel().astype(np.uint64)
-        order = order[np.argsort(key[order], kind="stable")]
+    for word in words.T[::-1]:
+        order = order[np.argsort(word[order].astype(np.uint64), kind="stable")]
     return order
+
+
+def padded(raw: pa.Array, width: int) -> NDArray[np.uint8]:
+    """Return the bytes of each string as a row of ``width`` bytes, zeros at its end.
+
+    Parameters
+    ----------
+    raw : pyarrow.Array
+        Of large_binary, none longer than the width; shape (n,).
+    width : int
+
+    Returns
+    -------
+    ndarray of uint8
+        Shape (n, width).
+    """
+    offsets = _offsets(raw)
+    rows = np.zeros((len(raw), width), np.uint8)
+    if offsets[0] == offsets[-1]:
+        return rows
+    text = np.frombuffer(raw.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]
+    lengths = np.diff(offsets)
+    if (lengths == lengths[0]).all():
+        rows[:, : lengths[0]] = text.reshape(len(raw), -1)
+    else:
+        rows[np.arange(width) < lengths[:, None]] = text
+    return rows
+
+
+def _offsets(texts: pa.Array) -> NDArray[np.int64]:
+    """Return where each of large strings begins in their bytes, and the last one ends."""
+    offsets = np.frombuffer(texts.buffers()[1], np.int64)
+    return offsets[texts.offset : texts.offset + len(texts) + 1]
 
 
 def select_rows(matrix: NDArray[Any], rows: Order) -> NDArray[Any]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lossan.order import stable_order
+from lossan.order import padded, stable_order
 
 Slots = NDArray[np.int64]
 Hashes = NDArray[np.int64]
@@ -273,27 +273,12 @@ def string_hashes(values: pa.Array) -> Hashes:
     hashes = lengths.view(np.uint64) * _GOLDEN
     factors = _factors(width // 8)
     for start in range(0, len(raw), _BLOCK):
-        words = _padded(raw[start : start + _BLOCK], width).view(np.uint64)
+        words = padded(raw[start : start + _BLOCK], width).view(np.uint64)
         mixed = (words * factors).sum(axis=1, dtype=np.uint64)
         hashes[start : start + _BLOCK] += mixed ^ (mixed >> np.uint64(29))
     for row in np.flatnonzero(long):
         hashes[row] = np.uint64(hash(values[int(row)].as_py()) & 0xFFFFFFFFFFFFFFFF)
     return hashes.view(np.int64)
-
-
-def _padded(raw: pa.Array, width: int) -> NDArray[np.uint8]:
-    """Return the bytes of each string as a row of ``width`` bytes, zeros at its end."""
-    offsets = np.frombuffer(raw.buffers()[1], np.int64)[raw.offset : raw.offset + len(raw) + 1]
-    rows = np.zeros((len(raw), width), np.uint8)
-    if offsets[0] == offsets[-1]:
-        return rows
-    text = np.frombuffer(raw.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]
-    lengths = np.diff(offsets)
-    if (lengths == lengths[0]).all():
-        rows[:, : lengths[0]] = text.reshape(len(raw), -1)
-    else:
-        rows[np.arange(width) < lengths[:, None]] = text
-    return rows
 
 
 def _factors(count: int) -> NDArray[np.uint64]:
