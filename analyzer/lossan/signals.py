@@ -46,7 +46,7 @@ def margins(log: LossLog) -> Matrix:
 def mistakes(log: LossLog) -> Matrix:
     """Return 1 where the most probable class was not the given label, 0 where it was, else NaN."""
     assert log.coded_label is not None  # noqa: S101  (needs says so)
-    assert log.predicted is not None  # noqa: S101
+    assert log.predicted is not None  # noqa: S101  (needs says so)
     given = pc.index_in(log.coded_label.values, value_set=log.predicted.values)
     place = np.append(pc.fill_null(given, -2).to_numpy(zero_copy_only=False), -1)
     wrong = (log.predicted.codes != place[log.coded_label.codes][:, None]).astype(np.float64)

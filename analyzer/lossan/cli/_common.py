@@ -44,7 +44,7 @@ def reads_log(command: Callable[..., None]) -> Callable[..., None]:
         )
         for name, (kind, text) in _READING.items()
     ]
-    command.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]
+    command.__signature__ = signature.replace(parameters=[*own, *added])  # type: ignore[attr-defined]  # inspect reads it
     # typer asks for the resolved annotations, which `inspect` would not find among the added ones
     command.__annotations__ = {p.name: p.annotation for p in [*own, *added]}
     return command

@@ -26,7 +26,7 @@ def table(title: str, columns: dict[str, str], rows: list[list[Any]]) -> Table:
     """Build a table; ``columns`` maps headings to "left" or "right"."""
     made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for heading, side in columns.items():
-        made.add_column(heading, justify=side, overflow="fold")  # type: ignore[arg-type]
+        made.add_column(heading, justify=side, overflow="fold")  # type: ignore[arg-type]  # a str here
     for row in rows:
         made.add_row(*(escape("" if cell is None else visible(str(cell))) for cell in row))
     return made

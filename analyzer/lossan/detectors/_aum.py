@@ -46,7 +46,7 @@ class Aum(ScoredDetector):
     needs: ClassVar[tuple[str, ...]] = ("margin",)
     Parameters = AumParameters
 
-    def score(self, log: LossLog, context: Context) -> Vector:  # noqa: ARG002
+    def score(self, log: LossLog, context: Context) -> Vector:  # noqa: ARG002  (the interface's)
         """Return the negative mean margin, in units of logits."""
         return -mean_observed(margins(log))
 
@@ -59,7 +59,7 @@ class Aum(ScoredDetector):
             When fewer than two samples can be scored, all have one score, or the threshold class
             has no sample.
         """
-        assert isinstance(self.parameters, AumParameters)  # noqa: S101
+        assert isinstance(self.parameters, AumParameters)  # noqa: S101  (as Parameters states)
         chosen = self.parameters.threshold_class
         chosen = log.metadata.get("threshold_class") if chosen is None else chosen
         if chosen is None:

@@ -55,9 +55,9 @@ class Confident(Detector):
 def _rival(log: LossLog) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the class most often preferred to the given one, and its mean probability."""
     coded = log.coded_label
-    assert coded is not None  # noqa: S101
-    assert log.predicted is not None  # noqa: S101
-    assert log.predicted_prob is not None  # noqa: S101
+    assert coded is not None  # noqa: S101  (as needs states)
+    assert log.predicted is not None  # noqa: S101  (as needs states)
+    assert log.predicted_prob is not None  # noqa: S101  (as needs states)
     place = pc.fill_null(pc.index_in(log.predicted.values, value_set=coded.values), -1)
     codes = np.append(place.to_numpy(zero_copy_only=False), -1)[log.predicted.codes]
     n = len(coded.values)

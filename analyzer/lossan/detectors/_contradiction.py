@@ -71,14 +71,14 @@ def _firmly(log: LossLog, rows: Rows, epoch: int, source: str) -> Vector:
     """Return the margins of an epoch with the sign turned, NaN = not observed."""
     loss = log.loss[rows, epoch].astype(np.float64)
     if source == "margin":
-        assert log.margin is not None  # noqa: S101
+        assert log.margin is not None  # noqa: S101  (the source says so)
         firmly = -log.margin[rows, epoch].astype(np.float64)
     elif source == "two classes":
         firmly = -two_class_margin(log.loss[rows, epoch]).astype(np.float64)
     else:
         sure = np.exp(-loss)
         if source == "label_prob":
-            assert log.label_prob is not None  # noqa: S101
+            assert log.label_prob is not None  # noqa: S101  (the source says so)
             sure = log.label_prob[rows, epoch].astype(np.float64)
         sure = np.clip(sure, 1e-12, 1 - 1e-12)
         firmly = np.log1p(-sure) - np.log(sure)

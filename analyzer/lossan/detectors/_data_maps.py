@@ -16,6 +16,6 @@ class DataMaps(ScoredDetector):
     summary: ClassVar[str] = "mean probability of the given label over all epochs"
     reference: ClassVar[str] = "Swayamdipta et al. 2020, section 2 (confidence)"
 
-    def score(self, log: LossLog, context: Context) -> Vector:  # noqa: ARG002
+    def score(self, log: LossLog, context: Context) -> Vector:  # noqa: ARG002  (the interface's)
         """Return one minus the confidence."""
         return 1 - mean_observed(label_probs(log))

@@ -22,7 +22,7 @@ class El2n(ScoredDetector):
     summary: ClassVar[str] = "norm of the error vector, mean over epochs"
     reference: ClassVar[str] = "Paul et al. 2021, definition 2.2 (EL2N)"
 
-    def score(self, log: LossLog, context: Context) -> Vector:  # noqa: ARG002
+    def score(self, log: LossLog, context: Context) -> Vector:  # noqa: ARG002  (the interface's)
         """Return the mean norm, from 0 to the root of 2."""
         own = label_probs(log)
         rest = 1 - own

@@ -20,7 +20,7 @@ class Forgetting(ScoredDetector):
 
     needs: ClassVar[tuple[str, ...]] = ("label", "predicted")
 
-    def score(self, log: LossLog, context: Context) -> Vector:  # noqa: ARG002
+    def score(self, log: LossLog, context: Context) -> Vector:  # noqa: ARG002  (the interface's)
         """Return the number of events, ties in order of the mean loss."""
         wrong = mistakes(log)
         events = np.zeros(len(wrong))

@@ -18,7 +18,7 @@ class LastLoss(ScoredDetector):
     summary: ClassVar[str] = "loss at the last observed epoch"
     reference: ClassVar[str] = "baseline: what a trained model says of its own training set"
 
-    def score(self, log: LossLog, context: Context) -> Vector:  # noqa: ARG002
+    def score(self, log: LossLog, context: Context) -> Vector:  # noqa: ARG002  (the interface's)
         """Return the last observed loss, in nats."""
         loss = losses(log)
         seen = ~np.isnan(loss)

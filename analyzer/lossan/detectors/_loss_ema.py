@@ -20,7 +20,7 @@ class LossEma(ScoredDetector):
     summary: ClassVar[str] = "exponential moving average of the loss"
     reference: ClassVar[str] = "Datumaro and OTX noisy-label detection; decay 0.9 an epoch"
 
-    def score(self, log: LossLog, context: Context) -> Vector:  # noqa: ARG002
+    def score(self, log: LossLog, context: Context) -> Vector:  # noqa: ARG002  (the interface's)
         """Return the average after the last epoch, in nats."""
         total = np.zeros(log.n_samples)
         weight = np.zeros(log.n_samples)

@@ -18,6 +18,6 @@ class MeanLoss(ScoredDetector):
         "Huang et al. 2019 (O2U-Net) without its cyclical schedule; F1 of the paper"
     )
 
-    def score(self, log: LossLog, context: Context) -> Vector:  # noqa: ARG002
+    def score(self, log: LossLog, context: Context) -> Vector:  # noqa: ARG002  (the interface's)
         """Return the mean loss, in nats."""
         return mean_observed(losses(log))

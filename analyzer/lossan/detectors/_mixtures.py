@@ -35,7 +35,7 @@ class _Mixture(Detector):
         """Fit, and flag where the posterior of the higher component is above 1/2."""
         level = np.where(context.features.scorable, mean_observed(losses(log)), np.nan)
         cut = CutParameters.parse({"cut": self._cut}, self.name)
-        assert isinstance(self.parameters, PerClass)  # noqa: S101
+        assert isinstance(self.parameters, PerClass)  # noqa: S101  (as Parameters states)
         coded = log.coded_label
         if not self.parameters.per_class:
             return cut_scores(self.name, level, cut)
@@ -86,6 +86,6 @@ class SmallLoss(ScoredDetector):
         given = parameters.model_dump() if parameters is not None else {}
         super().__init__(CutParameters(**{**given, "cut": "rate"}))
 
-    def score(self, log: LossLog, context: Context) -> Vector:  # noqa: ARG002
+    def score(self, log: LossLog, context: Context) -> Vector:  # noqa: ARG002  (the interface's)
         """Return the mean loss, in nats."""
         return mean_observed(losses(log))

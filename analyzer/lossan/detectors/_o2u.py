@@ -18,7 +18,7 @@ class O2u(ScoredDetector):
     summary: ClassVar[str] = "loss minus the mean of its epoch, averaged"
     reference: ClassVar[str] = "Huang et al. 2019 (O2U-Net), section 3.2"
 
-    def score(self, log: LossLog, context: Context) -> Vector:  # noqa: ARG002
+    def score(self, log: LossLog, context: Context) -> Vector:  # noqa: ARG002  (the interface's)
         """Return the mean excess loss, in nats."""
         loss = losses(log)
         seen = ~np.isnan(loss)

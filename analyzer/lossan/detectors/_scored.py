@@ -60,7 +60,7 @@ def cut_scores(name: str, score: Vector, parameters: Config) -> Detection:
     DetectorError
         When fewer than two samples are scored, or all have one score.
     """
-    assert isinstance(parameters, CutParameters)  # noqa: S101
+    assert isinstance(parameters, CutParameters)  # noqa: S101  (as Parameters states)
     check_apart(name, score)
     scored = ~np.isnan(score)
     known = score[scored]

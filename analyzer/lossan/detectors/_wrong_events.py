@@ -20,7 +20,7 @@ class WrongEvents(ScoredDetector):
 
     needs: ClassVar[tuple[str, ...]] = ("label", "predicted")
 
-    def score(self, log: LossLog, context: Context) -> Vector:  # noqa: ARG002
+    def score(self, log: LossLog, context: Context) -> Vector:  # noqa: ARG002  (the interface's)
         """Return the share, ties in order of the mean loss."""
         share = mean_observed(mistakes(log))
         level = mean_observed(losses(log))

@@ -138,7 +138,7 @@ def _write(handle: int, line: bytes) -> None:
     data = (b"" if whole else b"\n") + line + b"\n"
     try:
         if os.write(handle, data) != len(data):
-            raise OSError(errno.ENOSPC, "the disk is full")  # noqa: TRY301
+            raise OSError(errno.ENOSPC, "the disk is full")  # noqa: TRY301  (the handler cuts it off)
         os.fsync(handle)
     except OSError:
         # Whoever asked is told that it failed and may ask again: the line must not count already.

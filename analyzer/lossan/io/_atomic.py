@@ -61,7 +61,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         if not place.exists():
             made = make_folder(place)
         elif not place.is_dir():
-            raise _no_folder(path)  # noqa: TRY301
+            raise _no_folder(path)  # noqa: TRY301  (the handler tidies up)
         temporary = place / f".{path.name}.{token_hex(4)}.tmp"
         temporary.mkdir()
         yield temporary

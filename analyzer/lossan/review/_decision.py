@@ -110,7 +110,7 @@ class Decision(BaseModel):
                 raise ValueError(f"the action {self.action!r} {needs} value of {field}")
         return self
 
-    def undo(self, *, id: str | None = None, time: str | None = None) -> "Decision":  # noqa: A002
+    def undo(self, *, id: str | None = None, time: str | None = None) -> "Decision":  # noqa: A002  (the field's name)
         """Return the line that takes this decision back."""
         return Decision(
             id=id or new_id(),

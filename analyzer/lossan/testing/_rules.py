@@ -96,11 +96,11 @@ def _determinism(trial: Trial) -> Iterator[str]:
 @contextmanager
 def _global_seed(seed: int) -> Iterator[None]:
     state = np.random.get_state()  # noqa: NPY002  (the state that a detector must not use)
-    np.random.seed(seed)  # noqa: NPY002
+    np.random.seed(seed)  # noqa: NPY002  (the state that a detector must not use)
     try:
         yield
     finally:
-        np.random.set_state(state)  # noqa: NPY002
+        np.random.set_state(state)  # noqa: NPY002  (the state that a detector must not use)
 
 
 def _order(trial: Trial) -> Iterator[str]:
@@ -197,7 +197,7 @@ def _finds(found: Detection, log: LossLog, what: str) -> Iterator[str]:
 
 def _wrong(log: LossLog) -> NDArray[np.bool_]:
     assert log.label is not None  # noqa: S101  (planted)
-    assert log.true_label is not None  # noqa: S101
+    assert log.true_label is not None  # noqa: S101  (planted)
     return np.asarray(log.label.to_numpy() != log.true_label.to_numpy())
 
 

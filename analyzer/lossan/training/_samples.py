@@ -192,10 +192,10 @@ def _check_inside(name: str, root: Path, paths: list[str]) -> None:
 
     Links in the folder are followed: whoever made the folder made them.
     """
-    top, real = os.path.abspath(root), os.path.realpath(root)  # noqa: PTH100
+    top, real = os.path.abspath(root), os.path.realpath(root)  # noqa: PTH100  (pathlib keeps '..')
 
     def inside(path: str) -> bool:
-        if Path(os.path.abspath(root / path)).is_relative_to(top):  # noqa: PTH100
+        if Path(os.path.abspath(root / path)).is_relative_to(top):  # noqa: PTH100  (pathlib keeps '..')
             return True
         return Path(os.path.realpath(root / path)).is_relative_to(real)
 
