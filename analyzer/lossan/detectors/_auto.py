@@ -1,6 +1,5 @@
 """The detector to recommend: a sharpened loss, weighed by epoch, against what right labels do."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -11,9 +10,9 @@ from lossan.clustering import two_means
 from lossan.detectors._base import Context, Detection, Detector
 from lossan.detectors._confusion import Confusions
 from lossan.detectors._contradiction import Margins, average
-from lossan.detectors._epochs import EARLY, LEAST, SHARP, early, sharp, sharpened, weigh_epochs
+from lossan.detectors._epochs import LEAST, at_first, early, sharp, sharpened, weigh_epochs
+from lossan.detectors._evidence import Seen, lacking
 from lossan.excess import Excess, fit_excess
-from lossan.lapse import Lapse, fit_lapse
 from lossan.losslog import LossLog
 from lossan.signals import n_classes
 
@@ -21,24 +20,14 @@ Vector = NDArray[np.float64]
 Matrix = NDArray[np.float32]
 Rows = NDArray[np.intp]
 
-# Nats of likelihood, each half a quantile of chi-square: an excess, three parameters, at 95%, at
-# 98% where it is asked a second time; a lapse rate, one parameter, at 99%, and at 99.99%.
-_SEEN, _SEEN_EARLY, _LAPSES, _SURE = 3.907, 4.919, 3.317, 7.568
-_ENOUGH = 2000  # samples: with fewer, unsqueezed margins show nothing
-_MISFIT = 0.0065  # nats a sample: what a null that is nearly right may gain, 3.9 of 600 samples
-_FEW = 1000  # samples: of more, the first epochs show an excess of hard right ones
-_RARE = 0.01  # fewer wrong labels than this are those of any gold standard
 _ROUGH, _BULK = 0.1, 0.6  # quantiles: where a first look at the excess begins, and a second at most
 _UNSEEN = (
     "no more contradicted labels than hard right ones explain, so none is flagged; the ranking "
     "stands: look at its top and stop when that finds nothing (kmeans would cut in any case)"
 )
-_NEAR = 1.25  # times: by no more does a lapse rate lessen what the other readings say
-_LATE = 1.5  # power of an epoch's number where an excess is asked for
 _SLOPES = np.geomspace(0.5, 1.5, 25)
 _DOUBTS = (0.1, 0.9)  # probabilities between which a label may be wrong or right
 _UNTIED = 1e-6  # of the score, added to log odds: where all are certain the score still ranks
-_KEPT = 0.999  # of the unsqueezed scores: the highest few would set the scale
 _Z = 1.959963984540054
 
 
@@ -52,36 +41,43 @@ class Auto(Detector):
        as the loss does, and cares less how firmly a label is confirmed. Epochs are weighed by how
        well they tell apart what the score calls wrong and right, times the spread of their losses,
        and later ones more unless wrong labels are learnt by heart (`_epochs`).
-    2. Whether any label is wrong is asked in two ways. Wrong labels are contradicted however sure
-       the network is: a lapse rate (`lossan.lapse`) of 1% or more that is significant at the 1%
-       level says so. Or they pile up where right ones only thin out: an excess over a falling
-       null (`lossan.excess`), significant at the 5% level in two of three ways to squeeze the
-       margins, and in the unsqueezed ones too, of 1% or more. Fewer than 2,000 samples of two
-       classes show nothing in those: there the gain must be larger the more samples there are,
-       as that of a null which is only nearly right is; and of fewer than 1,000 the first eight
-       epochs of more are asked as well, at the 2% level, before wrong labels are learnt by heart.
-       Without either nothing is flagged.
+    2. Whether any label is wrong is asked in three ways. Wrong labels are contradicted however
+       sure the network is: a lapse rate (`lossan.lapse`) of 1% or more that is significant at the
+       1% level says so. Where they are mistakes for one class rather than another, the labels of
+       some pairs of classes stay contradicted where the network is surest and those of others do
+       not (`fit_floors`): rates that differ at the 0.01% level and make 1% of all labels. Or they
+       pile up where right ones only thin out: an excess over a falling null (`lossan.excess`),
+       significant at the 5% level in two of three ways to squeeze the margins, and in the
+       unsqueezed ones too, of 1% or more. Fewer than 2,000 samples of two classes show nothing in
+       those: there the gain must be larger the more samples there are, as that of a null which is
+       only nearly right is; and of fewer than 1,000 the first eight epochs of more are asked as
+       well, at the 2% level, before wrong labels are learnt by heart. Without any of these
+       nothing is flagged.
     3. How many are flagged is read from the excess of the scores, begun where about as many right
        labels are left out as there seem to be wrong ones, and from the paper's split of the six
        features in two. Both take hard samples for wrong labels, so where a lapse rate is seen the
        smaller one counts, lessened a little where the lapse rate is smaller still. Where none is
        seen, wrong labels were learnt by heart or look like another class, and the split alone
-       counts, which reads when a sample was learnt as well as how high its losses are. No more
-       are flagged than are contradicted in the first eight epochs. The excess gives the
+       counts, which reads when a sample was learnt as well as how high its losses are. The rates
+       of pairs of classes leave out every hard sample, and a fifth or so of the wrong labels:
+       where they are significant and a quarter more than they say is less than that, the
+       geometric mean of both counts; where they differ, that of the split and them. No more are
+       flagged than are contradicted in the first eight epochs. The excess gives the
        probabilities, moved so that they cross 1/2 there.
-    4. Which samples these are is asked once more where predictions of more than two classes are
-       logged: scores are multiplied by a factor of the pair of classes, given and predicted
+    4. Which samples these are is asked once more where it is known which classes are predicted:
+       scores are multiplied by a factor of the pair of classes, given and predicted
        (`Confusions`). How many there are stays as it is.
     5. The noise rate is the share flagged, where the missed and the wrongly flagged balance. Its
        interval spans all readings, the mirrored margins among them (wrong labels look like right
-       ones with the sign turned), and begins at 0 where no lapse rate is seen.
+       ones with the sign turned), and begins at 0 where neither a lapse rate is seen nor rates
+       that differ.
     """
 
     name: ClassVar[str] = "auto"
     summary: ClassVar[str] = "the sharpened loss, weighed by epoch, against what right labels do"
     reference: ClassVar[str] = (
         "lossan; margins after Pleiss et al. 2020, lapse rate after Wichmann and Hill 2001, "
-        "empirical null after Efron 2004"
+        "rates of pairs after Patrini et al. 2017, empirical null after Efron 2004"
     )
 
     def detect(self, log: LossLog, context: Context) -> Detection:
@@ -130,31 +126,28 @@ class Auto(Detector):
         weights, unpicked = weigh_epochs(self.name, against, scale, log.loss[rows])
         score = average(against, sharpened, weights)
         plain = average(against, np.asarray, unpicked, scale.typical)
-        at_first = _at_first(plain, against, np.asarray, unpicked, scale.typical)
+        first = at_first(plain, against, np.asarray, unpicked, scale.typical)
+        pairs = Confusions.of(log, rows, score, weights, early(weights), sharp(0.0))
         classes = n_classes(log) or 2
-        lapse = fit_lapse(-plain, classes)
-        lapses = lapse.gain >= _LAPSES and lapse.share >= _RARE
-        excess = _excess(score)
-        split = float(_split(context, rows).mean())
-        lacking = 0.0 if lapses else _lacking(score, against, unpicked, scale, classes)
+        seen = Seen.of(plain, classes, pairs)
+        missing = 0.0 if seen.enough else lacking(score, against, unpicked, scale, classes)
+        excess, split = _excess(score), float(_split(context, rows).mean())
         wanted = 0
-        if lacking == 0:
-            contradicted = _at_first(score, against, sharpened, weights) > sharp(0.0)
-            share = _wanted(excess.share, split, lapse if lapses else None)
-            wanted = round(min(share, float(contradicted.mean())) * len(rows))
+        if missing == 0:
+            against_first = at_first(score, against, sharpened, weights)
+            most = float((against_first > sharp(0.0)).mean())
+            wanted = round(min(seen.wanted(excess.share, min(split, most)), most) * len(rows))
         found = wanted > 0
-        probability = excess.probability
+        # where nothing is found, no more believable than the excess itself is
+        probability = excess.probability / (1 + np.exp(missing))
         if found:
-            probability = _moved(score, probability, wanted)
-        else:  # no more believable than the excess itself is
-            probability = probability / (1 + np.exp(lacking))
-        shares = [excess.share, split, lapse.share if lapses else 0.0] if found else []
-        shares += [float((probability > doubt).mean()) for doubt in _DOUBTS if found]
-        pairs = Confusions.of(log, rows, score, weights, sharp(0.0))
+            probability = _moved(score, excess.probability, wanted)
         if pairs is not None:  # others are the first; how many there are stays as it is
             score = score * pairs.factor(log, rows, weights)
             probability = _looked_up(score, np.sort(score), np.sort(probability))
         flags = (probability > 0.5) & found
+        doubted = [float((probability > doubt).mean()) for doubt in _DOUBTS]
+        shares = [excess.share, split, *doubted, *seen.rates]
         return _Judged(
             rows=rows,
             scale=scale,
@@ -163,8 +156,8 @@ class Auto(Detector):
             score=score,
             probability=probability,
             flags=flags,
-            notes=() if found else (_UNSEEN,),
-            noise_rate=_noise_rate([plain, at_first], float(flags.mean()), shares),
+            notes=_notes(pairs, found),
+            noise_rate=_noise_rate([plain, first], float(flags.mean()), shares if found else []),
         )
 
 
@@ -242,27 +235,6 @@ def _looked_up(score: Vector, scores: Vector, probabilities: Vector) -> Vector:
     return probabilities[np.maximum(place, 0)]
 
 
-def _at_first(
-    whole: Vector,
-    against: Matrix,
-    squeeze: Callable[[Vector], Vector],
-    weights: Vector,
-    typical: Vector | None = None,
-) -> Vector:
-    """Return the mean over the first epochs, which is the whole one where there are no others."""
-    if len(weights) <= EARLY:
-        return whole
-    return average(against, squeeze, early(weights), typical)
-
-
-def _softsign(values: Vector) -> Vector:
-    return np.asarray(values / (1 + np.abs(values)), np.float64)
-
-
-def _half_tanh(values: Vector) -> Vector:
-    return np.asarray(np.tanh(values / 2), np.float64)
-
-
 def _excess(score: Vector) -> Excess:
     """Take scores apart, the null begun where wrong labels are few.
 
@@ -272,40 +244,6 @@ def _excess(score: Vector) -> Excess:
     least = sharp(LEAST)
     rough = fit_excess(score, least=least, start=_ROUGH).share
     return fit_excess(score, least=least, start=max(_BULK - rough, 0.0))
-
-
-def _wanted(excess: float, split: float, lapse: Lapse | None) -> float:
-    """Return the share to flag that several readings agree on."""
-    if lapse is None:
-        return split
-    least = min(excess, split)
-    if lapse.gain < _SURE or lapse.share > least:
-        return least
-    return max(float(np.sqrt(least * lapse.share)), least / _NEAR)
-
-
-def _lacking(
-    score: Vector, against: Matrix, weights: Vector, scale: Margins, classes: int
-) -> float:
-    """Return how many nats an excess lacks to be seen; 0 where it is."""
-    late = weights * np.arange(1, len(weights) + 1) ** _LATE
-    gain, n = _gain(against, late, scale), len(score)
-    if classes > 2 or n >= _ENOUGH:
-        # what squeezing piled up is none: here in the one margin that would have this score
-        firmly = np.log(np.expm1(np.maximum(score, 1e-12))) / SHARP
-        pile = fit_excess(firmly[firmly <= np.quantile(firmly, _KEPT)], least=LEAST)
-        return max(_SEEN - min(gain, pile.gain if pile.share >= _RARE else 0.0), 0.0)
-    lacking = max(_SEEN, _MISFIT * n) - gain
-    if len(weights) > EARLY and n < _FEW:
-        lacking = min(lacking, _SEEN_EARLY - _gain(against, early(late), scale))
-    return max(lacking, 0.0)
-
-
-def _gain(against: Matrix, weights: Vector, scale: Margins) -> float:
-    """Return how many nats of likelihood an excess gains, in two of three ways to squeeze."""
-    ways = ((np.tanh, LEAST), (_softsign, LEAST / 2), (_half_tanh, LEAST / 2))
-    scores = [(average(against, squeeze, weights, scale.typical), at) for squeeze, at in ways]
-    return float(np.median([fit_excess(squeezed, least=at).gain for squeezed, at in scores]))
 
 
 def _split(context: Context, rows: Rows) -> NDArray[np.bool_]:
@@ -331,6 +269,13 @@ def _moved(score: Vector, probability: Vector, wanted: int) -> Vector:
 
 def _logistic(odds: Vector) -> Vector:
     return np.asarray(1 / (1 + np.exp(np.clip(-odds, -700, 700))), np.float64)
+
+
+def _notes(pairs: Confusions | None, found: bool) -> tuple[str, ...]:
+    """Return what is to be known of the findings beside them."""
+    if not found:
+        return (_UNSEEN,)
+    return () if pairs is None else pairs.notes
 
 
 def _noise_rate(

@@ -1,44 +1,63 @@
 """Which classes are taken for which others, and how firmly: what a single sample cannot tell."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lossan.losslog import LossLog, places_among
-from lossan.signals import n_classes
+from lossan.detectors._floors import Floors, fit_floors
+from lossan.detectors._taken import classes_of, sureness, taken
+from lossan.losslog import LossLog
 
 Vector = NDArray[np.float64]
+Keys = NDArray[np.int64]
 Rows = NDArray[np.intp]
-_Keys = NDArray[np.int64]
 
 _DOUBT = 10.0  # samples that a pair of classes must outweigh to differ from the others
+_TOLD, _PLAIN = 3, 0.01  # pairs, and their rates, that are told of
+_POWER = 0.5  # of a pair's rate of wrong labels over the usual one
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Confusions:
-    """How much more firmly labels of a class, taken for another one, are contradicted than others.
+    """How much more a label of one class, taken for another, is to be doubted than others are.
 
-    Among classes that look alike a network contradicts many right labels, but mildly; where it
-    takes a shoe for a shirt the label is wrong. So the score of a sample is multiplied by the
-    factor of its pair of classes, given and predicted: the geometric mean of the scores of the
-    contradicted samples of the pair over that of all contradicted samples, drawn towards 1 as if
-    ten more samples had said so. Of several epochs' pairs it is the weighted geometric mean, and
-    1 for an epoch that predicts the given label.
+    Two things are learnt of a pair of classes, given and predicted:
+
+    - How firmly its labels are contradicted. Among classes that look alike a network contradicts
+      many right labels, but mildly; where it takes a shoe for a shirt the label is wrong. This
+      factor is the geometric mean of the scores of the contradicted samples of the pair over that
+      of all contradicted samples, drawn towards 1 as if ten more samples had said so. Of two
+      classes it would say no more than the class, and is left out.
+    - How often such labels stand on what is surely the other class (`fit_floors`). Where every
+      third coat is called a pullover the network learns just that, and contradicts these labels
+      mildly. This factor is the square root of the rate over the usual one, to the power of how
+      surely the rates differ at all.
+
+    Of several epochs' pairs the factor is the weighted geometric mean, and 1 for an epoch that
+    predicts the given label.
 
     Parameters
     ----------
-    given, predicted : pyarrow.Array
-        The classes that the keys number.
+    classes : pyarrow.Array
+        What the numbers of classes stand for.
     keys : ndarray of int64
-        Shape (n_pairs,), ascending: number of the given class times the number of predicted
-        classes, plus that of the predicted one.
+        Shape (n_pairs,), ascending: number of the given class times the number of classes, plus
+        that of the predicted one.
     shifts : ndarray of float64
         Shape (n_pairs,): the logarithms of the factors.
+    others : ndarray of float64
+        Shape (n_classes,): those of all other pairs, by the predicted class.
+    differ : bool
+        Whether labels are surely wrong in some pairs more often than in others.
+    wrong : float
+        The share of all labels that are wrong by the rates; 0 where it may be none.
+    notes : tuple of str
+        Where rates differ, in which pairs most labels are wrong.
 
     References
     ----------
@@ -46,34 +65,81 @@ class Confusions:
     pair of classes: Northcutt et al. 2021.
     """
 
-    given: pa.Array
-    predicted: pa.Array
-    keys: _Keys
+    classes: pa.Array
+    keys: Keys
     shifts: Vector
+    others: Vector
+    differ: bool = False
+    wrong: float = 0.0
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(
-        cls, log: LossLog, rows: Rows, score: Vector, weights: Vector, least: float
+        cls, log: LossLog, rows: Rows, score: Vector, weights: Vector, first: Vector, least: float
     ) -> "Confusions | None":
-        """Learn the factors from the samples that score more than ``least``.
+        """Learn the factors, the first from the samples that score more than ``least``.
 
-        None for a log without predictions or of two classes: there a pair is no more than a class.
+        Parameters
+        ----------
+        log : LossLog
+        rows : ndarray of int
+            The samples to learn from.
+        score : ndarray of float64
+            Shape (n_rows,).
+        weights, first : ndarray of float64
+            Shape (n_epochs,): of the score, and before wrong labels are learnt by heart.
+        least : float
+
+        Returns
+        -------
+        Confusions or None
+            None for a log whose predictions are not known.
         """
-        given, predicted = log.coded_label, log.predicted
-        if given is None or predicted is None or (n_classes(log) or 2) <= 2:
+        classes = classes_of(log)
+        if classes is None:
             return None
-        if given.values.type != predicted.values.type:
-            return None
-        high = score > least
-        empty = cls(given.values, predicted.values, np.empty(0, np.int64), np.empty(0))
-        if not high.any():
-            return empty
-        firm = np.log(score[high])
+        none = cls(classes, np.empty(0, np.int64), np.empty(0), np.zeros(len(classes)))
+        high, found = score > least, none
+        if high.any() and len(classes) > 2:
+            found = none._firm(none._pairs(log, rows[high]), score[high], weights)
+        sure = (sureness(log, rows, epoch) for epoch in range(log.n_epochs))
+        epochs = ((*pair, at) for pair, at in zip(taken(log, rows, classes), sure, strict=True))
+        floors = fit_floors(epochs, first, len(classes))
+        return found if floors is None else found._raised(floors)
+
+    def factor(self, log: LossLog, rows: Rows, weights: Vector) -> Vector:
+        """Return by what scores are multiplied, shape (n_rows,): a mean over the epochs."""
+        total, seen = np.zeros(len(rows)), np.zeros(len(rows))
+        for epoch, (pairs, weight) in enumerate(zip(self._pairs(log, rows), weights, strict=True)):
+            seen += weight * ~np.isnan(log.loss[rows, epoch])
+            there = np.flatnonzero(pairs >= 0)
+            total[there] += weight * self._shift(pairs[there])
+        return np.asarray(np.exp(np.divide(total, seen, out=np.zeros(len(rows)), where=seen > 0)))
+
+    def _shift(self, pairs: Keys) -> Vector:
+        """Return the logarithm of each pair's factor."""
+        shifts = self.others[pairs % len(self.classes)]
+        if len(self.keys):
+            place = np.minimum(np.searchsorted(self.keys, pairs), len(self.keys) - 1)
+            shifts = np.where(self.keys[place] == pairs, self.shifts[place], shifts)
+        return shifts
+
+    def _pairs(self, log: LossLog, rows: Rows) -> Iterator[Keys]:
+        """Yield the key of each sample's pair at each epoch, -1 where the given label is predicted.
+
+        And where either is unknown.
+        """
+        for given, predicted in taken(log, rows, self.classes):
+            none = (given < 0) | (predicted < 0) | (given == predicted)
+            yield np.where(none, -1, given.astype(np.int64) * len(self.classes) + predicted)
+
+    def _firm(self, pairs: Iterator[Keys], score: Vector, weights: Vector) -> "Confusions":
+        """Return the factors of how firmly labels are contradicted, learnt from those that are."""
+        firm = np.log(score)
         keys, of_firm, of_weight = [], [], []
-        found = empty._pairs(log, rows[high])
-        for pairs, weight in zip(found, weights / weights.sum(), strict=True):
-            there = pairs >= 0
-            keys.append(pairs[there])
+        for at_epoch, weight in zip(pairs, weights / weights.sum(), strict=True):
+            there = at_epoch >= 0
+            keys.append(at_epoch[there])
             of_firm.append(weight * firm[there])
             of_weight.append(np.full(int(there.sum()), weight))
         known, place = np.unique(np.concatenate(keys), return_inverse=True)
@@ -81,39 +147,37 @@ class Confusions:
         total = np.bincount(place, np.concatenate(of_firm), minlength=len(known))
         count = np.bincount(place, np.concatenate(of_weight), minlength=len(known))
         shifts = (total + _DOUBT * middle) / (count + _DOUBT) - middle
-        return cls(given.values, predicted.values, known, shifts)
+        return replace(self, keys=known, shifts=shifts)
 
-    def factor(self, log: LossLog, rows: Rows, weights: Vector) -> Vector:
-        """Return by what scores are multiplied, shape (n_rows,): a mean over the epochs."""
-        total, seen = np.zeros(len(rows)), np.zeros(len(rows))
-        for epoch, (pairs, weight) in enumerate(zip(self._pairs(log, rows), weights, strict=True)):
-            seen += weight * ~np.isnan(log.loss[rows, epoch])
-            if not len(self.keys):
-                continue
-            there = np.flatnonzero(pairs >= 0)
-            place = np.minimum(np.searchsorted(self.keys, pairs[there]), len(self.keys) - 1)
-            found = self.keys[place] == pairs[there]
-            total[there[found]] += weight * self.shifts[place[found]]
-        return np.asarray(np.exp(np.divide(total, seen, out=np.zeros(len(rows)), where=seen > 0)))
+    def _raised(self, floors: Floors) -> "Confusions":
+        """Return the factors times those of how often labels are wrong."""
+        power = _POWER * floors.trust
+        wrong = replace(
+            self,
+            keys=floors.keys,
+            shifts=power * np.log(floors.rates / floors.usual),
+            others=power * np.log(floors.others / floors.usual),
+        )
+        keys = np.union1d(self.keys, floors.keys)
+        shifts = self._shift(keys) + wrong._shift(keys)
+        return replace(
+            wrong,
+            keys=keys,
+            shifts=shifts,
+            differ=floors.trust > 0,
+            wrong=floors.wrong,
+            notes=self._told(floors) if floors.trust > 0 else (),
+        )
 
-    def _pairs(self, log: LossLog, rows: Rows) -> Iterator[_Keys]:
-        """Yield the key of each sample's pair at each epoch, -1 where the given label is predicted.
-
-        And where either is unknown.
-        """
-        assert log.coded_label is not None  # noqa: S101  (`of` has seen to it)
-        assert log.predicted is not None  # noqa: S101  (`of` has seen to it)
-        given = _coded(log.coded_label.values, self.given)[log.coded_label.codes[rows]]
-        own = _coded(self.given, self.predicted)[given]
-        classes = _coded(log.predicted.values, self.predicted)
-        for codes in log.predicted.codes.T:
-            predicted = classes[codes[rows]]
-            unknown = (given < 0) | (predicted < 0)
-            yield np.where(
-                unknown | (own == predicted), -1, given * len(self.predicted) + predicted
-            )
-
-
-def _coded(values: pa.Array, among: pa.Array) -> _Keys:
-    """Return the place of each value among others, and -1 for the code -1."""
-    return np.append(places_among(values, among), -1)
+    def _told(self, floors: Floors) -> tuple[str, ...]:
+        """Tell in which pairs most labels are wrong."""
+        most = [at for at in np.argsort(-floors.shares)[:_TOLD] if floors.rates[at] >= _PLAIN]
+        pairs = [divmod(int(floors.keys[at]), len(self.classes)) for at in most]
+        told = [
+            f"{floors.rates[at]:.0%} of what is surely {self.classes[true]} is labelled "
+            f"{self.classes[given]}"
+            for at, (given, true) in zip(most, pairs, strict=True)
+        ]
+        if not told:
+            return ()
+        return (f"labels are wrong in some pairs of classes more often: {', '.join(told)}",)

@@ -18,7 +18,7 @@ from lossan.points import Centroids
 
 FITTED = 1 << 24
 """Losses that `auto` is fitted to: of a larger log, to a random sample of its samples."""
-_CHANNELS = ("margin", "label_prob", "predicted")
+_CHANNELS = ("margin", "label_prob", "predicted_prob", "predicted")
 
 
 class Model(Protocol):

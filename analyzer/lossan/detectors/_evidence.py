@@ -1,0 +1,110 @@
+"""What says that labels are wrong: a lapse rate, the rates of pairs of classes, an excess."""
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lossan.detectors._confusion import Confusions
+from lossan.detectors._contradiction import Margins, average
+from lossan.detectors._epochs import EARLY, LEAST, SHARP, early
+from lossan.excess import fit_excess
+from lossan.lapse import Lapse, fit_lapse
+
+Vector = NDArray[np.float64]
+Matrix = NDArray[np.float32]
+
+# Nats of likelihood, each half a quantile of chi-square: an excess, three parameters, at 95%, at
+# 98% where it is asked a second time; a lapse rate, one parameter, at 99%, and at 99.99%.
+_SEEN, _SEEN_EARLY, _LAPSES, _SURE = 3.907, 4.919, 3.317, 7.568
+_ENOUGH = 2000  # samples: with fewer, unsqueezed margins show nothing
+_MISFIT = 0.0065  # nats a sample: what a null that is nearly right may gain, 3.9 of 600 samples
+_FEW = 1000  # samples: of more, the first epochs show an excess of hard right ones
+_RARE = 0.01  # fewer wrong labels than this are those of any gold standard
+_NEAR = 1.25  # times: that a lapse rate lessens other readings by, and rates of pairs are low by
+_LATE = 1.5  # power of an epoch's number where an excess is asked for
+_KEPT = 0.999  # of the unsqueezed scores: the highest few would set the scale
+
+
+@final
+@dataclass(frozen=True)
+class Seen:
+    """What says that labels are wrong, other than an excess.
+
+    Parameters
+    ----------
+    lapse : Lapse, optional
+        None where it is not significant.
+    wrong : float
+        The share of wrong labels by the rates of pairs of classes; 0 where it may be none.
+    differ : bool
+        Whether these rates surely differ.
+    """
+
+    lapse: Lapse | None
+    wrong: float
+    differ: bool
+
+    @classmethod
+    def of(cls, plain: Vector, classes: int, pairs: Confusions | None) -> "Seen":
+        lapse = fit_lapse(-plain, classes)
+        there = lapse.gain >= _LAPSES and lapse.share >= _RARE
+        wrong = pairs.wrong if pairs is not None and pairs.wrong >= _RARE else 0.0
+        differ = pairs is not None and pairs.differ and wrong > 0
+        return cls(lapse if there else None, wrong, differ)
+
+    @property
+    def enough(self) -> bool:
+        """Whether it shows that some are."""
+        return self.lapse is not None or self.differ
+
+    @property
+    def rates(self) -> list[float]:
+        """The noise rates that it says there may be, from 0 where it may be none."""
+        rates = [] if self.lapse is None else [self.lapse.share]
+        rates += [self.wrong] if self.wrong > 0 else []
+        return rates if self.enough else [0.0, *rates]
+
+    def wanted(self, excess: float, split: float) -> float:
+        """Return the share to flag that several readings agree on."""
+        if self.differ:  # firmness cannot be compared: where pairs are confused it is low
+            return float(np.sqrt(split * self.wrong))
+        share = split
+        if self.lapse is not None:
+            share = least = min(excess, split)
+            if self.lapse.gain >= _SURE and self.lapse.share <= least:
+                share = max(float(np.sqrt(least * self.lapse.share)), least / _NEAR)
+        if self.wrong > 0:
+            share = min(share, float(np.sqrt(share * _NEAR * self.wrong)))
+        return share
+
+
+def lacking(score: Vector, against: Matrix, weights: Vector, scale: Margins, classes: int) -> float:
+    """Return how many nats an excess lacks to be seen; 0 where it is."""
+    late = weights * np.arange(1, len(weights) + 1) ** _LATE
+    gain, n = _gain(against, late, scale), len(score)
+    if classes > 2 or n >= _ENOUGH:
+        # what squeezing piled up is none: here in the one margin that would have this score
+        firmly = np.log(np.expm1(np.maximum(score, 1e-12))) / SHARP
+        pile = fit_excess(firmly[firmly <= np.quantile(firmly, _KEPT)], least=LEAST)
+        return max(_SEEN - min(gain, pile.gain if pile.share >= _RARE else 0.0), 0.0)
+    missing = max(_SEEN, _MISFIT * n) - gain
+    if len(weights) > EARLY and n < _FEW:
+        missing = min(missing, _SEEN_EARLY - _gain(against, early(late), scale))
+    return max(missing, 0.0)
+
+
+def _gain(against: Matrix, weights: Vector, scale: Margins) -> float:
+    """Return how many nats of likelihood an excess gains, in two of three ways to squeeze."""
+    ways = ((np.tanh, LEAST), (_softsign, LEAST / 2), (_half_tanh, LEAST / 2))
+    scores = [(average(against, squeeze, weights, scale.typical), at) for squeeze, at in ways]
+    return float(np.median([fit_excess(squeezed, least=at).gain for squeezed, at in scores]))
+
+
+def _softsign(values: Vector) -> Vector:
+    return np.asarray(values / (1 + np.abs(values)), np.float64)
+
+
+def _half_tanh(values: Vector) -> Vector:
+    return np.asarray(np.tanh(values / 2), np.float64)

@@ -1,0 +1,214 @@
+"""How often labels of one class stand on what is surely another: the noise of a pair of classes.
+
+The surer a network is of a class, the more rarely a sample of it is a hard one of another class;
+so the share of the samples labelled otherwise falls to nothing, unless those labels are wrong.
+What it falls to is the rate at which samples of the class were given the other label: an entry of
+the transition matrix of noisy-label learning, read where the network is surest (the anchor points
+of Patrini et al. 2017), as a lapse rate is (`lossan.lapse`).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+Codes = NDArray[np.int32]
+Keys = NDArray[np.int64]
+Sure = NDArray[np.floating[Any]]
+Epoch = tuple[Codes, Codes, Sure]
+"""Given and predicted class of each sample, -1 for unknown, and how sure the network is of it."""
+
+_BINS = 24  # by how sure the network is of a class, each of as many of its samples
+_SEEN = 60  # samples taken for a class, to say anything about it
+_OFTEN = 10.0  # samples of a pair, to be judged by itself
+_FLOORS = np.append(3e-5, np.geomspace(1e-4, 0.9, 45))
+_HARD = np.append(0.0, np.geomspace(1e-3, 1.0, 30))
+_PLACE = (np.arange(_BINS) + 0.5) / _BINS
+# how right labels thin out towards the surest: fast at first, or only at the end
+_SHAPES = [(1 - _PLACE) ** k for k in (1, 2, 4, 8, 16)] + [1 - _PLACE**k for k in (2, 4)]
+_BLOCK = 2048  # pairs at once: 25 MB
+_ROUNDS = 300
+# nats, half a quantile of chi-square: one parameter, at 99%, and at 99.99%
+_SIGNIFICANT, _SURE = 3.317, 7.568
+
+
+@dataclass(frozen=True, eq=False)
+class Floors:
+    """The rates at which labels of one class stand on another, by pair of classes.
+
+    Parameters
+    ----------
+    keys : ndarray of int64
+        Ascending, shape (n_pairs,): number of the given class times the number of classes, plus
+        that of the class it stands on. Pairs of ten samples and more.
+    rates, shares : ndarray of float64
+        Shape (n_pairs,): of labels that stand on the class, and what they make of all labels.
+    others : ndarray of float64
+        Shape (n_classes,): the rate of each other pair, by the class it stands on; ``usual``
+        where too few samples are taken for the class.
+    usual : float
+        The mean rate over all pairs.
+    trust : float
+        From 0, where one rate may explain all pairs, to 1, where none does.
+    wrong : float
+        The share of all labels that are wrong by these rates; 0 where it may be none.
+    """
+
+    keys: Keys
+    rates: Vector
+    shares: Vector
+    others: Vector
+    usual: float
+    trust: float
+    wrong: float
+
+
+def fit_floors(epochs: Iterable[Epoch], weights: Vector, n_classes: int) -> Floors | None:
+    """Read the rates, each drawn towards those that are usual among the pairs.
+
+    The share of a given class among the samples taken for another one is its floor plus hard right
+    labels, which thin out to nothing at the surest end. The floors' own distribution is the one
+    of the highest likelihood, of any shape; a floor is its mean given what the pair's samples say.
+
+    Parameters
+    ----------
+    epochs : iterable
+        Of given classes, predicted classes and how sure the network is, from 0 to 1, each of shape
+        (n_samples,).
+    weights : ndarray of float64
+        Shape (n_epochs,).
+    n_classes : int
+
+    Returns
+    -------
+    Floors or None
+        None where no class has enough samples.
+
+    References
+    ----------
+    Patrini et al. 2017, Making Deep Neural Networks Robust to Label Noise, equation 11: rates at
+    the anchor points. Kiefer, Wolfowitz 1956: the distribution of highest likelihood.
+    """
+    cells, counts, totals = _counted(epochs, weights, n_classes)
+    if not (totals.sum(axis=1) >= _SEEN).any():
+        return None
+    keys, of_pairs, of_others, others = _pooled(cells, counts, totals, n_classes)
+    there = np.flatnonzero((totals.sum(axis=1) >= _SEEN) & (others > 0))
+    stands_on = np.concatenate([keys % n_classes, there])
+    fits = _profiles(np.concatenate([of_pairs, of_others[there]]), totals[stands_on])
+    many = np.concatenate([np.ones(len(keys)), others[there]])
+    known, usual, gain = _shrunk(fits, many)
+    rates = np.full(n_classes, usual)
+    rates[there] = known[len(keys) :]
+    trust = max(0.0, 1 - _SURE / gain) if gain > 0 else 0.0
+    of_one = many @ fits
+    shares = known * totals.sum(axis=1)[stands_on] / totals.sum()
+    seen = trust > 0 or of_one.max() - of_one[0] >= _SIGNIFICANT
+    wrong = float(many @ shares) if seen else 0.0
+    first = slice(len(keys))
+    return Floors(keys, known[first], shares[first], rates, usual, trust, wrong)
+
+
+def _counted(
+    epochs: Iterable[Epoch], weights: Vector, n_classes: int
+) -> tuple[Keys, Vector, Vector]:
+    """Count samples by pair and bin, and by predicted class and bin, as means over the epochs.
+
+    Returns cells (pair times the number of bins, plus the bin), the counts of those labelled
+    otherwise, and the counts of all, of shape (n_classes, n_bins).
+    """
+    totals = np.zeros(n_classes * _BINS)
+    cells: list[Keys] = [np.empty(0, np.int64)]
+    counts: list[Vector] = [np.empty(0)]
+    for (given, predicted, sure), weight in zip(epochs, weights / weights.sum(), strict=True):
+        known = (given >= 0) & (predicted >= 0) & ~np.isnan(sure)
+        if weight <= 0 or not known.any():
+            continue
+        own, taken = given[known], predicted[known]
+        bins = _bins(taken, sure[known], n_classes)
+        totals += weight * np.bincount(taken * _BINS + bins, minlength=len(totals))
+        other = own != taken
+        pair = own[other].astype(np.int64) * n_classes + taken[other]
+        found, count = np.unique(pair * _BINS + bins[other], return_counts=True)
+        cells.append(found)
+        counts.append(weight * count)
+    every, place = np.unique(np.concatenate(cells), return_inverse=True)
+    total = np.asarray(np.bincount(place, np.concatenate(counts)), np.float64)
+    return every, total, totals.reshape(n_classes, _BINS)
+
+
+def _bins(taken: Codes, sure: Sure, n_classes: int) -> NDArray[np.int8]:
+    """Return the bin of each sample among those taken for the same class."""
+    bins = np.empty(len(taken), np.int8)
+    of_class = np.argsort(taken, kind="stable")
+    ends = np.cumsum(np.bincount(taken, minlength=n_classes))
+    for members in np.split(of_class, ends[:-1]):
+        if len(members):
+            bins[members] = _ranked(sure[members]) * _BINS
+    return bins
+
+
+def _ranked(values: Sure) -> Vector:
+    """Return each value's place among all, from 0 to below 1; equals share the middle one."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    first = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    ends = np.append(first[1:], len(values))
+    places = np.empty(len(values))
+    places[order] = np.repeat((first + ends - 1) / (2 * len(values)), ends - first)
+    return places
+
+
+def _pooled(
+    cells: Keys, counts: Vector, totals: Vector, n_classes: int
+) -> tuple[Keys, Vector, Vector, Vector]:
+    """Part the pairs seen often from the others, which are judged as one a predicted class.
+
+    Returns keys and counts of those seen often, the mean counts of the others by predicted class,
+    and how many they are.
+    """
+    pair, at = cells // _BINS, cells % _BINS
+    known, place = np.unique(pair, return_inverse=True)
+    enough = totals.sum(axis=1)[known % n_classes] >= _SEEN
+    often = (np.bincount(place, counts, minlength=len(known)) >= _OFTEN) & enough
+    of_pairs = np.zeros((len(known), _BINS))
+    of_pairs[place, at] = counts
+    rare = n_classes - 1 - np.bincount(known[often] % n_classes, minlength=n_classes)
+    others = rare.astype(np.float64)
+    of_others = np.zeros((n_classes, _BINS))
+    np.add.at(of_others, known[~often] % n_classes, of_pairs[~often])
+    of_others /= np.maximum(others, 1)[:, None]
+    return known[often], of_pairs[often], of_others, others
+
+
+def _profiles(counts: Vector, totals: Vector) -> Vector:
+    """Return the log-likelihood of each floor at the hard labels that fit best, highest 0."""
+    best = np.full((len(counts), len(_FLOORS)), -np.inf)
+    for shape in _SHAPES:
+        rate = np.clip(_FLOORS[:, None, None] + _HARD[:, None] * shape, 1e-9, 0.999)
+        rate = rate.reshape(-1, _BINS).T
+        inside, outside = np.log(rate), np.log1p(-rate)
+        for begin in range(0, len(counts), _BLOCK):
+            part = slice(begin, begin + _BLOCK)
+            fits = counts[part] @ inside + (totals[part] - counts[part]) @ outside
+            fits = fits.reshape(-1, len(_FLOORS), len(_HARD)).max(axis=2)
+            best[part] = np.maximum(best[part], fits)
+    return best - best.max(axis=1, keepdims=True)
+
+
+def _shrunk(fits: Vector, many: Vector) -> tuple[Vector, float, float]:
+    """Return each floor's mean, the mean of all, and by how much one floor for all is worse.
+
+    In nats of likelihood; each row of ``fits`` stands for so many pairs.
+    """
+    likely = np.exp(fits)
+    share = np.full(len(_FLOORS), 1 / len(_FLOORS))
+    for _ in range(_ROUNDS):
+        belongs = likely * share
+        belongs /= belongs.sum(axis=1, keepdims=True)
+        share = many @ belongs / many.sum()
+    gain = float(many @ np.log(likely @ share) - (many @ fits).max())
+    return belongs @ _FLOORS, float(share @ _FLOORS), gain

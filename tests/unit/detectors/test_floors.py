@@ -1,0 +1,147 @@
+"""The rates of pairs of classes: planted ones, by hand, and what they must not depend on."""
+
+import numpy as np
+import pytest
+from scipy.stats import binom, rankdata
+
+from lossan.detectors import _floors
+from lossan.detectors._floors import fit_floors
+
+N, K = 12_000, 4
+RARE = np.zeros((K, K))
+WEIGHTS = np.array([1.0, 2.0])
+
+
+def planted(seed, rates, n=N, hard=0.2):
+    """Return epochs in which samples of a class are given others at the rates (given, true).
+
+    And in which a network takes so many samples for another class, unsurely.
+    """
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, K, n)
+    given = truth.copy()
+    for true in range(K):
+        own = np.flatnonzero(truth == true)
+        chance = rates[:, true].copy()
+        chance[true] = 1 - chance.sum()
+        given[own] = rng.choice(K, len(own), p=chance)
+    epochs = []
+    for _ in WEIGHTS:
+        mistaken = rng.random(n) < hard
+        predicted = np.where(mistaken, (truth + rng.integers(1, K, n)) % K, truth)
+        sure = np.where(mistaken, rng.beta(2, 3, n), rng.beta(6, 2, n))
+        epochs.append((given.astype(np.int32), predicted.astype(np.int32), sure))
+    return epochs, (given != truth).mean()
+
+
+def known(floors):
+    """Return the rates as a matrix (given, standing on)."""
+    matrix = np.broadcast_to(floors.others, (K, K)).copy()
+    matrix[floors.keys // K, floors.keys % K] = floors.rates
+    np.fill_diagonal(matrix, 0)
+    return matrix
+
+
+def test_planted_rates_are_found():
+    rates = RARE.copy()
+    rates[1, 0], rates[0, 1], rates[3, 2] = 0.3, 0.2, 0.1
+    for seed in range(3):
+        epochs, wrong = planted(seed, rates)
+        floors = fit_floors(epochs, WEIGHTS, K)
+        assert floors.trust > 0.9
+        assert floors.wrong == pytest.approx(wrong, rel=0.25)
+        np.testing.assert_allclose(known(floors), rates, atol=0.05)
+
+
+def test_labels_wrong_anywhere_have_one_rate():
+    for seed in range(3):
+        epochs, wrong = planted(seed, np.full((K, K), 0.04) * (1 - np.eye(K)))
+        floors = fit_floors(epochs, WEIGHTS, K)
+        assert floors.trust == 0
+        assert floors.wrong == pytest.approx(wrong, rel=0.25)
+
+
+@pytest.mark.parametrize("hard", [0.0, 0.2, 0.4])
+def test_hard_labels_are_not_wrong_ones(hard):
+    for seed in range(5):
+        floors = fit_floors(planted(seed, RARE, hard=hard)[0], WEIGHTS, K)
+        assert floors.trust == 0
+        assert floors.wrong < 0.02
+
+
+def test_the_order_of_samples_and_the_scale_of_sureness_do_not_count():
+    rates = RARE.copy()
+    rates[1, 0] = 0.2
+    epochs, _ = planted(0, rates)
+    order = np.random.default_rng(1).permutation(N)
+    # equals share a bin: else the order would say which is surer
+    epochs = [(given, taken, np.minimum(sure, 0.8)) for given, taken, sure in epochs]
+    other = [(given[order], taken[order], sure[order] ** 2) for given, taken, sure in epochs]
+    ours, theirs = (fit_floors(of, WEIGHTS, K) for of in (epochs, other))
+    np.testing.assert_allclose(known(ours), known(theirs), rtol=1e-9)
+
+
+def test_unknown_classes_and_epochs_without_weight_are_left_out():
+    rates = RARE.copy()
+    rates[1, 0] = 0.2
+    epochs, _ = planted(0, rates)
+    nothing = np.full(N, -1, np.int32)
+    more = [(given, nothing, sure) for given, _, sure in epochs[:1]]
+    more += [(taken, given, sure) for given, taken, sure in epochs[:1]]
+    ours = fit_floors(epochs[:1], np.ones(1), K)
+    theirs = fit_floors(epochs[:1] + more[1:], np.array([1.0, 0.0]), K)
+    np.testing.assert_array_equal(known(ours), known(theirs))
+    assert fit_floors(more[:1], np.ones(1), K) is None
+
+
+def test_too_few_samples_say_nothing():
+    epochs, _ = planted(0, RARE, n=100)
+    assert fit_floors(epochs, WEIGHTS, K) is None
+
+
+def test_counts_are_those_of_plain_loops():
+    epochs, _ = planted(0, np.full((K, K), 0.05) * (1 - np.eye(K)), n=500)
+    cells, counts, totals = _floors._counted(epochs, WEIGHTS, K)
+    wanted, of_all = {}, np.zeros_like(totals)
+    n_bins = totals.shape[1]
+    for (given, taken, sure), weight in zip(epochs, WEIGHTS / WEIGHTS.sum(), strict=True):
+        for true in range(K):
+            members = np.flatnonzero(taken == true)
+            place = (rankdata(sure[members]) - 1) / len(members)
+            for row, at in zip(members, (place * n_bins).astype(int), strict=True):
+                of_all[true, at] += weight
+                if given[row] != true:
+                    key = ((given[row] * K) + true) * n_bins + at
+                    wanted[key] = wanted.get(key, 0) + weight
+    np.testing.assert_allclose(totals, of_all)
+    assert dict(zip(cells.tolist(), counts.tolist(), strict=True)) == pytest.approx(wanted)
+
+
+def test_a_flat_share_is_the_floor():
+    """By hand: 3 of 10 in each bin, which hard labels that thin out cannot explain."""
+    totals = np.full((1, 24), 10.0)
+    fits = _floors._profiles(0.3 * totals, totals)[0]
+    assert _floors._FLOORS[fits.argmax()] == pytest.approx(0.3, rel=0.23)  # the grid's step
+    far = binom.logpmf(72, 240, 0.05) - binom.logpmf(72, 240, 0.3)
+    assert far < fits[np.abs(_floors._FLOORS - 0.05).argmin()] < -3  # hard labels explain some
+
+
+def test_the_distribution_of_floors_is_the_likeliest():
+    """Lindsay 1983: it is where no other floor would gain, and so it is found by any way."""
+    rng = np.random.default_rng(0)
+    counts = rng.binomial(50, np.repeat([0.02, 0.3], 20)[:, None], (40, 24)).astype(float)
+    many = rng.integers(1, 4, 40).astype(float)
+    fits = _floors._profiles(counts, np.full((40, 24), 50.0))
+    known, usual, gain = _floors._shrunk(fits, many)
+    likely, share = np.exp(fits), np.zeros(fits.shape[1])
+    share[10] = 1.0
+    for step in range(2000):  # Wu 1978: towards the floor that would gain most
+        slope = many @ (likely / (likely @ share)[:, None]) / many.sum()
+        best = int(slope.argmax())
+        share *= 1 - 1 / (step + 2)
+        share[best] += 1 / (step + 2)
+    other = many @ np.log(likely @ share) - (many @ fits).max()
+    assert gain == pytest.approx(other, abs=0.3)
+    assert gain > 100
+    assert usual == pytest.approx(share @ _floors._FLOORS, rel=0.02)
+    np.testing.assert_allclose(known, np.repeat([0.02, 0.3], 20), rtol=0.25)
