@@ -60,10 +60,10 @@ class Auto(Detector):
        seen, wrong labels were learnt by heart or look like another class, and the split alone
        counts, which reads when a sample was learnt as well as how high its losses are. The rates
        of pairs of classes leave out every hard sample, and a fifth or so of the wrong labels:
-       where they are significant and a quarter more than they say is less than that, the
-       geometric mean of both counts; where they differ, that of the split and them. No more are
-       flagged than are contradicted in the first eight epochs. The excess gives the
-       probabilities, moved so that they cross 1/2 there.
+       where they differ, a quarter more than they say is flagged; where they do not and that is
+       less than the other readings, the geometric mean of both. No more are flagged than are
+       contradicted in the first eight epochs. The excess gives the probabilities, moved so that
+       they cross 1/2 there.
     4. Which samples these are is asked once more where it is known which classes are predicted:
        scores are multiplied by a factor of the pair of classes, given and predicted
        (`Confusions`). How many there are stays as it is.

@@ -69,7 +69,7 @@ class Seen:
     def wanted(self, excess: float, split: float) -> float:
         """Return the share to flag that several readings agree on."""
         if self.differ:  # firmness cannot be compared: where pairs are confused it is low
-            return float(np.sqrt(split * self.wrong))
+            return _NEAR * self.wrong
         share = split
         if self.lapse is not None:
             share = least = min(excess, split)

@@ -103,7 +103,7 @@ def fit_floors(epochs: Iterable[Epoch], weights: Vector, n_classes: int) -> Floo
     known, usual, gain = _shrunk(fits, many)
     rates = np.full(n_classes, usual)
     rates[there] = known[len(keys) :]
-    trust = max(0.0, 1 - _SURE / gain) if gain > 0 else 0.0
+    trust = 1 - _SIGNIFICANT / gain if gain >= _SURE else 0.0
     of_one = many @ fits
     shares = known * totals.sum(axis=1)[stands_on] / totals.sum()
     seen = trust > 0 or of_one.max() - of_one[0] >= _SIGNIFICANT
