@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from images import Images, load
 from numpy.typing import NDArray
-from tasks import CONFUSED, Task
+from tasks import Task
 from training import predict, train
 
 from lossan.corrupt import corrupt_labels
@@ -57,7 +57,7 @@ def made_wrong(task: Task, images: Images) -> NDArray[np.int64]:
         flipped = corrupt_labels(pa.array(truth), rate=task.rate, seed=task.seed)
         return np.array(flipped, np.int64)
     given, rng = truth.copy(), np.random.default_rng(task.seed + 1)
-    for origin, target, share in CONFUSED:
+    for origin, target, share in task.pairs:
         members = np.flatnonzero(truth == images.classes.index(origin))
         moved = rng.choice(members, round(share * len(members)), replace=False)
         given[moved] = images.classes.index(target)

@@ -13,6 +13,7 @@ CONFUSED = (
     ("sandal", "sneaker", 0.1),
 )
 """From class, to class, the share of it: 20% in all, and two classes without a wrong label."""
+_NEXT = tuple((str(digit), str((digit + 1) % 10), 0.2) for digit in range(10))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +32,12 @@ class Task:
     fewest : int, optional
         Classes shrink geometrically from ``n`` images of the first to this many of the last.
     noise : {"none", "uniform", "confused", "annotator"}
-        Which labels are made wrong: none; any to any other; shares by class pair (`CONFUSED`);
+        Which labels are made wrong: none; any to any other; shares by class pair (``pairs``);
         mistakes of a network trained on a few other images, which depend on the image itself.
     rate : float
         The share of wrong labels.
+    pairs : tuple
+        From class, to class, the share of it.
     network : {"cnn", "mlp"}
     epochs, batch : int
     learning_rate : float
@@ -52,6 +55,7 @@ class Task:
     fewest: int | None = None
     noise: str = "uniform"
     rate: float = 0.06
+    pairs: tuple[tuple[str, str, float], ...] = CONFUSED
     network: str = "cnn"
     epochs: int = 8
     batch: int = 64
@@ -95,11 +99,27 @@ TASKS = (
         learning_rate=2e-3,
         batch=32,
     ),
+    Task(
+        name="fashion2-oneway10",
+        **_COATS,
+        n=8_000,
+        noise="confused",
+        rate=0.1,
+        pairs=(("coat", "pullover", 0.2),),
+    ),
     Task(name="fashion2-clean", **_COATS, n=8_000, **_CLEAN),
     Task(name="mnist10-flip20", source="mnist", n=12_000, rate=0.2, epochs=12),
+    Task(name="mnist10-next20", source="mnist", n=12_000, noise="confused", rate=0.2, pairs=_NEXT),
     Task(name="mnist10-clean", source="mnist", n=12_000, **_CLEAN),
     Task(name="fundus2-flip6", **_FUNDUS),
     Task(name="fundus2-flip6-overfit", **{**_FUNDUS, "learning_rate": 1e-3}),
+    Task(
+        name="fundus2-missed12",
+        **_FUNDUS,
+        noise="confused",
+        rate=0.12,
+        pairs=(("referable", "non-referable", 0.25),),
+    ),
     Task(name="fundus2-clean", **_FUNDUS, **_CLEAN),
 )
 QUICK = ("digits10-flip6",)
