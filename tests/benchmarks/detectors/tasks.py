@@ -114,10 +114,10 @@ TASKS = (
     Task(name="fundus2-flip6", **_FUNDUS),
     Task(name="fundus2-flip6-overfit", **{**_FUNDUS, "learning_rate": 1e-3}),
     Task(
-        name="fundus2-missed12",
+        name="fundus2-missed9",
         **_FUNDUS,
         noise="confused",
-        rate=0.12,
+        rate=0.09,
         pairs=(("referable", "non-referable", 0.25),),
     ),
     Task(name="fundus2-clean", **_FUNDUS, **_CLEAN),
