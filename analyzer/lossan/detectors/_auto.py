@@ -51,8 +51,9 @@ class Auto(Detector):
        unsqueezed ones too, of 1% or more. Fewer than 2,000 samples of two classes show nothing in
        those: there the gain must be larger the more samples there are, as that of a null which is
        only nearly right is; and of fewer than 1,000 the first eight epochs of more are asked as
-       well, at the 2% level, before wrong labels are learnt by heart. Without any of these
-       nothing is flagged.
+       well, at the 2% level, before wrong labels are learnt by heart. Where the rates of pairs of
+       more than two classes show no wrong label, an excess is not asked for and a lapse rate must
+       be significant at the 0.01% level. Without any of these nothing is flagged.
     3. How many are flagged is read from the excess of the scores, begun where about as many right
        labels are left out as there seem to be wrong ones, and from the paper's split of the six
        features in two. Both take hard samples for wrong labels, so where a lapse rate is seen the
@@ -129,8 +130,8 @@ class Auto(Detector):
         first = at_first(plain, against, np.asarray, unpicked, scale.typical)
         pairs = Confusions.of(log, rows, score, weights, early(weights), sharp(0.0))
         classes = n_classes(log) or 2
-        seen = Seen.of(plain, classes, pairs)
-        missing = 0.0 if seen.enough else lacking(score, against, unpicked, scale, classes)
+        seen = Seen.of(plain, classes, pairs.floors if pairs is not None else None)
+        missing = lacking(seen, score, against, unpicked, scale, classes)
         excess, split = _excess(score), float(_split(context, rows).mean())
         wanted = 0
         if missing == 0:

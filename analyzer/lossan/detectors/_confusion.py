@@ -52,10 +52,8 @@ class Confusions:
         Shape (n_pairs,): the logarithms of the factors.
     others : ndarray of float64
         Shape (n_classes,): those of all other pairs, by the predicted class.
-    differ : bool
-        Whether labels are surely wrong in some pairs more often than in others.
-    wrong : float
-        The share of all labels that are wrong by the rates; 0 where it may be none.
+    floors : Floors, optional
+        The rates of pairs; None where it is not known how sure the network is.
     notes : tuple of str
         Where rates differ, in which pairs most labels are wrong.
 
@@ -69,8 +67,7 @@ class Confusions:
     keys: Keys
     shifts: Vector
     others: Vector
-    differ: bool = False
-    wrong: float = 0.0
+    floors: Floors | None = None
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -164,8 +161,7 @@ class Confusions:
             wrong,
             keys=keys,
             shifts=shifts,
-            differ=floors.trust > 0,
-            wrong=floors.wrong,
+            floors=floors,
             notes=self._told(floors) if floors.trust > 0 else (),
         )
 

@@ -6,9 +6,9 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from lossan.detectors._confusion import Confusions
 from lossan.detectors._contradiction import Margins, average
 from lossan.detectors._epochs import EARLY, LEAST, SHARP, early
+from lossan.detectors._floors import Floors
 from lossan.excess import fit_excess
 from lossan.lapse import Lapse, fit_lapse
 
@@ -40,19 +40,23 @@ class Seen:
         The share of wrong labels by the rates of pairs of classes; 0 where it may be none.
     differ : bool
         Whether these rates surely differ.
+    denied : bool
+        Whether there are rates of more than two classes, and they show no wrong label.
     """
 
     lapse: Lapse | None
     wrong: float
     differ: bool
+    denied: bool
 
     @classmethod
-    def of(cls, plain: Vector, classes: int, pairs: Confusions | None) -> "Seen":
+    def of(cls, plain: Vector, classes: int, floors: Floors | None) -> "Seen":
+        wrong = floors.wrong if floors is not None and floors.wrong >= _RARE else 0.0
+        differ = floors is not None and floors.trust > 0 and wrong > 0
+        denied = floors is not None and classes > 2 and wrong == 0
         lapse = fit_lapse(-plain, classes)
-        there = lapse.gain >= _LAPSES and lapse.share >= _RARE
-        wrong = pairs.wrong if pairs is not None and pairs.wrong >= _RARE else 0.0
-        differ = pairs is not None and pairs.differ and wrong > 0
-        return cls(lapse if there else None, wrong, differ)
+        there = lapse.gain >= (_SURE if denied else _LAPSES) and lapse.share >= _RARE
+        return cls(lapse if there else None, wrong, differ, denied)
 
     @property
     def enough(self) -> bool:
@@ -80,8 +84,14 @@ class Seen:
         return share
 
 
-def lacking(score: Vector, against: Matrix, weights: Vector, scale: Margins, classes: int) -> float:
-    """Return how many nats an excess lacks to be seen; 0 where it is."""
+def lacking(
+    seen: Seen, score: Vector, against: Matrix, weights: Vector, scale: Margins, classes: int
+) -> float:
+    """Return how many nats an excess lacks to be seen; 0 where it is, or needs not be."""
+    if seen.enough:
+        return 0.0
+    if seen.denied:
+        return _SEEN
     late = weights * np.arange(1, len(weights) + 1) ** _LATE
     gain, n = _gain(against, late, scale), len(score)
     if classes > 2 or n >= _ENOUGH:
