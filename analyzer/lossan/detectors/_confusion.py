@@ -101,7 +101,7 @@ class Confusions:
             found = none._firm(none._pairs(log, rows[high]), score[high], weights)
         sure = (sureness(log, rows, epoch) for epoch in range(log.n_epochs))
         epochs = ((*pair, at) for pair, at in zip(taken(log, rows, classes), sure, strict=True))
-        floors = fit_floors(epochs, first, len(classes))
+        floors = fit_floors(epochs, first, len(classes), len(rows))
         return found if floors is None else found._raised(floors)
 
     def factor(self, log: LossLog, rows: Rows, weights: Vector) -> Vector:

@@ -8,7 +8,7 @@ of Patrini et al. 2017), as a lapse rate is (`lossan.lapse`).
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -66,12 +66,15 @@ class Floors:
     wrong: float
 
 
-def fit_floors(epochs: Iterable[Epoch], weights: Vector, n_classes: int) -> Floors | None:
+def fit_floors(
+    epochs: Iterable[Epoch], weights: Vector, n_classes: int, n_samples: int
+) -> Floors | None:
     """Read the rates, each drawn towards those that are usual among the pairs.
 
     The share of a given class among the samples taken for another one is its floor plus hard right
     labels, which thin out to nothing at the surest end. The floors' own distribution is the one
     of the highest likelihood, of any shape; a floor is its mean given what the pair's samples say.
+    Where classes have fewer than 60 samples on average, all pairs have one rate.
 
     Parameters
     ----------
@@ -80,7 +83,7 @@ def fit_floors(epochs: Iterable[Epoch], weights: Vector, n_classes: int) -> Floo
         (n_samples,).
     weights : ndarray of float64
         Shape (n_epochs,).
-    n_classes : int
+    n_classes, n_samples : int
 
     Returns
     -------
@@ -92,6 +95,8 @@ def fit_floors(epochs: Iterable[Epoch], weights: Vector, n_classes: int) -> Floo
     Patrini et al. 2017, Making Deep Neural Networks Robust to Label Noise, equation 11: rates at
     the anchor points. Kiefer, Wolfowitz 1956: the distribution of highest likelihood.
     """
+    if n_classes > 2 and n_samples < _SEEN * n_classes:
+        return _of_all(epochs, weights, n_classes, n_samples)
     cells, counts, totals = _counted(epochs, weights, n_classes)
     if not (totals.sum(axis=1) >= _SEEN).any():
         return None
@@ -110,6 +115,22 @@ def fit_floors(epochs: Iterable[Epoch], weights: Vector, n_classes: int) -> Floo
     wrong = float(many @ shares) if seen else 0.0
     first = slice(len(keys))
     return Floors(keys, known[first], shares[first], rates, usual, trust, wrong)
+
+
+def _of_all(
+    epochs: Iterable[Epoch], weights: Vector, n_classes: int, n_samples: int
+) -> Floors | None:
+    """Take all classes for one, and all labels of others for those of one other class."""
+    alike = (
+        (np.where(given < 0, -1, given != taken), np.where(taken < 0, -1, 0), sure)
+        for given, taken, sure in epochs
+    )
+    found = fit_floors(alike, weights, 2, n_samples)
+    none = np.empty(0)
+    others = np.full(n_classes, found.usual if found is not None else 0.0)
+    return found and Floors(
+        none.astype(np.int64), none, none, others, found.usual, 0.0, found.wrong
+    )
 
 
 def _counted(

@@ -169,6 +169,23 @@ def test_the_note_says_which_labels_stand_on_which_class():
     assert not lossan.analyze(one_way(0, back=0.15)[0], detector="auto").detection.notes
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_hard_labels_that_pile_up_are_left_alone_where_the_network_is_never_sure_of_others(known):
+    """A tenth of each class is hard: taken for one other class, weakly, as no sure sample is."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, K, N)
+    hard = rng.random(N) < 0.1
+    margin = np.where(hard, rng.normal(-2, 0.3, N), np.abs(rng.normal(4, 1.5, N)))
+    margin = margin[:, None] + rng.normal(0, 0.1, (N, EPOCHS))
+    fields = {"label": truth, "margin": margin}
+    if known:
+        sure = np.where(hard, rng.uniform(0.4, 0.6, N), rng.uniform(0.5, 1, N))
+        predicted = np.where(margin < 0, (truth[:, None] + 1) % K, truth[:, None])
+        fields |= {"predicted": predicted, "predicted_prob": np.tile(sure[:, None], EPOCHS)}
+    found = lossan.analyze(build_log(np.log1p(np.exp(-margin)), **fields), detector="auto")
+    assert found.detection.flagged.any() != known
+
+
 def test_nothing_contradicted_says_nothing():
     log, _ = confused(0)
     rows, weights = np.arange(N), np.ones(EPOCHS)

@@ -47,7 +47,7 @@ def test_planted_rates_are_found():
     rates[1, 0], rates[0, 1], rates[3, 2] = 0.3, 0.2, 0.1
     for seed in range(3):
         epochs, wrong = planted(seed, rates)
-        floors = fit_floors(epochs, WEIGHTS, K)
+        floors = fit_floors(epochs, WEIGHTS, K, N)
         assert floors.trust > 0.9
         assert floors.wrong == pytest.approx(wrong, rel=0.25)
         np.testing.assert_allclose(known(floors), rates, atol=0.05)
@@ -56,7 +56,7 @@ def test_planted_rates_are_found():
 def test_labels_wrong_anywhere_have_one_rate():
     for seed in range(3):
         epochs, wrong = planted(seed, np.full((K, K), 0.04) * (1 - np.eye(K)))
-        floors = fit_floors(epochs, WEIGHTS, K)
+        floors = fit_floors(epochs, WEIGHTS, K, N)
         assert floors.trust == 0
         assert floors.wrong == pytest.approx(wrong, rel=0.25)
 
@@ -64,7 +64,7 @@ def test_labels_wrong_anywhere_have_one_rate():
 @pytest.mark.parametrize("hard", [0.0, 0.2, 0.4])
 def test_hard_labels_are_not_wrong_ones(hard):
     for seed in range(5):
-        floors = fit_floors(planted(seed, RARE, hard=hard)[0], WEIGHTS, K)
+        floors = fit_floors(planted(seed, RARE, hard=hard)[0], WEIGHTS, K, N)
         assert floors.trust == 0
         assert floors.wrong < 0.02
 
@@ -77,7 +77,7 @@ def test_the_order_of_samples_and_the_scale_of_sureness_do_not_count():
     # equals share a bin: else the order would say which is surer
     epochs = [(given, taken, np.minimum(sure, 0.8)) for given, taken, sure in epochs]
     other = [(given[order], taken[order], sure[order] ** 2) for given, taken, sure in epochs]
-    ours, theirs = (fit_floors(of, WEIGHTS, K) for of in (epochs, other))
+    ours, theirs = (fit_floors(of, WEIGHTS, K, N) for of in (epochs, other))
     np.testing.assert_allclose(known(ours), known(theirs), rtol=1e-9)
 
 
@@ -88,15 +88,25 @@ def test_unknown_classes_and_epochs_without_weight_are_left_out():
     nothing = np.full(N, -1, np.int32)
     more = [(given, nothing, sure) for given, _, sure in epochs[:1]]
     more += [(taken, given, sure) for given, taken, sure in epochs[:1]]
-    ours = fit_floors(epochs[:1], np.ones(1), K)
-    theirs = fit_floors(epochs[:1] + more[1:], np.array([1.0, 0.0]), K)
+    ours = fit_floors(epochs[:1], np.ones(1), K, N)
+    theirs = fit_floors(epochs[:1] + more[1:], np.array([1.0, 0.0]), K, N)
     np.testing.assert_array_equal(known(ours), known(theirs))
-    assert fit_floors(more[:1], np.ones(1), K) is None
+    assert fit_floors(more[:1], np.ones(1), K, N) is None
 
 
 def test_too_few_samples_say_nothing():
-    epochs, _ = planted(0, RARE, n=100)
-    assert fit_floors(epochs, WEIGHTS, K) is None
+    epochs, _ = planted(0, RARE, n=50)
+    assert fit_floors(epochs, WEIGHTS, K, 50) is None
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.05])
+def test_small_classes_are_taken_together(rate):
+    for seed in range(3):
+        epochs, wrong = planted(seed, np.full((K, K), rate) * (1 - np.eye(K)))
+        floors = fit_floors(epochs, WEIGHTS, 1000, N)
+        assert floors.trust == 0
+        assert (floors.others == floors.usual).all()
+        assert floors.wrong == pytest.approx(wrong, rel=0.25, abs=0.02)
 
 
 def test_counts_are_those_of_plain_loops():
