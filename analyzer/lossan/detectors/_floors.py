@@ -126,10 +126,11 @@ def _of_all(
         for given, taken, sure in epochs
     )
     found = fit_floors(alike, weights, 2, n_samples)
-    none = np.empty(0)
-    others = np.full(n_classes, found.usual if found is not None else 0.0)
-    return found and Floors(
-        none.astype(np.int64), none, none, others, found.usual, 0.0, found.wrong
+    if found is None:
+        return None
+    others, none = np.full(n_classes, found.usual), np.empty(0)
+    return replace(
+        found, keys=np.empty(0, np.int64), rates=none, shares=none, others=others, trust=0.0
     )
 
 
