@@ -92,8 +92,8 @@ def fit_floors(
 
     References
     ----------
-    Patrini et al. 2017, Making Deep Neural Networks Robust to Label Noise, equation 11: rates at
-    the anchor points. Kiefer, Wolfowitz 1956: the distribution of highest likelihood.
+    Patrini et al. 2017, Making Deep Neural Networks Robust to Label Noise, theorem 3: rates where
+    a network is sure. Kiefer, Wolfowitz 1956: the distribution of highest likelihood.
     """
     if n_classes > 2 and n_samples < _SEEN * n_classes:
         return _of_all(epochs, weights, n_classes, n_samples)
