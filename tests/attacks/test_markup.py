@@ -193,6 +193,7 @@ def test_a_comparison(canary, monkeypatch, accepted, tmp_path):
     harmless((tmp_path / "page.html").read_text())
 
 
+STEERED = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
 STEERING = ["\x1b[2J\x1b]0;gone\x07", "\x9b31m", "a\rb", "\u202egnp.exe", "\x08"]
 
 
@@ -219,6 +220,25 @@ def test_the_terminal(text, command, canary, tmp_path, capsys):
         write_log(log, "log.parquet")
     run([{"refused": "analyze"}.get(command, command), "log.parquet"])
     said = capsys.readouterr()
-    steering = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
-    assert not steering.search(said.out + said.err)
+    assert not STEERED.search(said.out + said.err)
     assert said.out + said.err
+
+
+@pytest.mark.parametrize("text", STEERING)
+def test_the_terminal_in_a_note(text, canary, tmp_path, capsys):
+    """Escape sequences in the names of classes that a note tells of"""
+    from lossan.cli import run
+    from lossan.io import write_log
+
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, 3000)
+    label = np.where(rng.random(3000) < 0.2 * truth, 0, truth)
+    sure = np.abs(rng.normal(3, 1.5, (3000, 1))).repeat(3, axis=1)
+    margin = np.where((label == truth)[:, None], sure, -sure)
+    names = np.array([f"{text}a", f"{text}b"])
+    log = build_log(np.log1p(np.exp(-margin)), label=names[label], margin=margin)
+    write_log(log, "log.parquet")
+    assert run(["analyze", "log.parquet", "-d", "auto"]) == 0
+    said = capsys.readouterr()
+    assert "of what is surely" in said.out
+    assert not STEERED.search(said.out + said.err)

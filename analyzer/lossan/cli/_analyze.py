@@ -159,7 +159,7 @@ def _print(result: "Result | LargeResult", top: int) -> None:
         rate = view.noise_rate
         out.print(f"estimated share of wrong labels: {percent(rate.estimate, rate.low, rate.high)}")
     for note in view.notes:
-        out.print(f"note: {note}", markup=False)
+        out.print(f"note: {common.visible(note)}", markup=False)
     if view.evaluation is not None:
         print_evaluation(out, view.evaluation)
     if top:
