@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lossan.detectors._floors import Floors, fit_floors
-from lossan.detectors._taken import classes_of, sureness, taken
+from lossan.detectors._taken import Codes, classes_of, sureness, taken
 from lossan.losslog import LossLog
 
 Vector = NDArray[np.float64]
@@ -17,6 +17,7 @@ Keys = NDArray[np.int64]
 Rows = NDArray[np.intp]
 
 _DOUBT = 10.0  # samples that a pair of classes must outweigh to differ from the others
+_CALM, _ROOT = 0.8, 0.25  # of two classes: the share of scores that count, and their power
 _TOLD, _PLAIN = 3, 0.01  # pairs, and their rates, that are told of
 _POWER = 0.5  # of a pair's rate of wrong labels over the usual one
 
@@ -32,7 +33,9 @@ class Confusions:
       many right labels, but mildly; where it takes a shoe for a shirt the label is wrong. This
       factor is the geometric mean of the scores of the contradicted samples of the pair over that
       of all contradicted samples, drawn towards 1 as if ten more samples had said so. Of two
-      classes it would say no more than the class, and is left out.
+      classes a pair is a class. Where its labels are confirmed less firmly its right ones are
+      contradicted more often: the factor is the inverse fourth root of the mean of the lower four
+      fifths of its scores, over that of both.
     - How often such labels stand on what is surely the other class (`fit_floors`). Where every
       third coat is called a pullover the network learns just that, and contradicts these labels
       mildly. This factor is the square root of the rate over the usual one, to the power of how
@@ -97,7 +100,9 @@ class Confusions:
             return None
         none = cls(classes, np.empty(0, np.int64), np.empty(0), np.zeros(len(classes)))
         high, found = score > least, none
-        if high.any() and len(classes) > 2:
+        if len(classes) == 2:
+            found = none._confirmed(next(taken(log, rows, classes))[0], score)
+        elif high.any():
             found = none._firm(none._pairs(log, rows[high]), score[high], weights)
         sure = (sureness(log, rows, epoch) for epoch in range(log.n_epochs))
         epochs = ((*pair, at) for pair, at in zip(taken(log, rows, classes), sure, strict=True))
@@ -145,6 +150,15 @@ class Confusions:
         count = np.bincount(place, np.concatenate(of_weight), minlength=len(known))
         shifts = (total + _DOUBT * middle) / (count + _DOUBT) - middle
         return replace(self, keys=known, shifts=shifts)
+
+    def _confirmed(self, given: Codes, score: Vector) -> "Confusions":
+        """Return the factors of how firmly the labels of two classes are confirmed."""
+        low = [np.sort(score[given == own])[: int(_CALM * (given == own).sum())] for own in (0, 1)]
+        level = np.array([of_class.mean() if len(of_class) else 0.0 for of_class in low])
+        if not (level > 0).all():
+            return self
+        shifts = _ROOT * (np.log(level).mean() - np.log(level))
+        return replace(self, keys=np.array([1, 2]), shifts=shifts)  # 0 taken for 1, and 1 for 0
 
     def _raised(self, floors: Floors) -> "Confusions":
         """Return the factors times those of how often labels are wrong."""

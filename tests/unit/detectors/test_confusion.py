@@ -140,11 +140,14 @@ def test_without_pairs_there_is_no_factor(what):
     assert Confusions.of(bare, np.arange(N), np.ones(N), ones, ones, 0.5) is None
 
 
-def test_two_classes_that_are_mistaken_as_often_have_no_factor():
-    log, _ = one_way(0, back=0.15)
-    rows, ones = np.arange(log.n_samples), np.ones(EPOCHS)
-    score = np.asarray(log.loss).mean(axis=1)
-    assert (Confusions.of(log, rows, score, ones, ones, 0.5).factor(log, rows, ones) == 1).all()
+def test_of_two_classes_the_one_confirmed_less_firmly_is_doubted_less():
+    """By hand: the lower four fifths of class 0 score 1 on average, those of class 1 score 4."""
+    label = np.array([0] * 5 + [1] * 5)
+    log = build_log(np.full((10, 2), 2.0), label=label)  # exp(-2) < 1/2: all are contradicted
+    score = np.array([0.5, 0.5, 1, 2, 90, 3, 4, 4, 5, 90.0])
+    found = Confusions.of(log, np.arange(10), score, np.ones(2), np.ones(2), 0.5)
+    factor = found.factor(log, np.arange(10), np.ones(2))
+    np.testing.assert_allclose(factor, np.where(label == 0, 2**0.25, 2**-0.25))
 
 
 @pytest.mark.parametrize("channels", ["all", "margin", "loss"])
