@@ -20,9 +20,11 @@ FEATURES = (
     "f6_drop_extent",
 )
 
-# Three float64 blocks of (n_epochs, block): small enough for the last-level cache, large enough
-# that numpy's cost a call does not count (measured by tests/benchmarks/features.py).
-_CACHE_BYTES = 1 << 22
+# Three float64 blocks of (n_epochs, block): small enough for the last-level cache, but of many
+# epochs large enough that numpy's cost a call, which threads wait for each other to pay, does not
+# count (measured by tests/benchmarks/features.py).
+_CACHE_BYTES, _MOST_BYTES = 1 << 22, 1 << 26
+_CALL_SAMPLES = 8192
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +90,8 @@ def compute_features(loss: NDArray[np.float32], *, early_epochs: int | None = No
             "epochs of the log."
         )
     values = np.empty((len(FEATURES), n_samples))
-    size = max(256, _CACHE_BYTES // (24 * max(n_epochs, 1)))
+    width = 24 * max(n_epochs, 1)
+    size = max(256, _CACHE_BYTES // width, min(_CALL_SAMPLES, _MOST_BYTES // width))
     epochs = loss.T
     ranges = list(_split(n_samples, os.cpu_count() or 1, size))
     with ThreadPoolExecutor(len(ranges) or 1) as pool:

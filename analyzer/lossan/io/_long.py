@@ -267,13 +267,7 @@ class _LongReader:
         slabs = self._loss.by_epoch
         epochs = sorted(slabs)
         need = self._index.capacity if self._index is not None else 0
-        used = np.zeros(need, bool)
-        cells = 0
-        for slab in slabs.values():
-            given = slab[:need].view(np.uint32) != _ABSENT_BITS
-            cells += int(np.count_nonzero(given))
-            used[: len(given)] |= given
-        complete = cells == used.sum() * len(epochs)
+        cells, used, complete = _filled(list(slabs.values()), need)
         self._tell_nulls()
         if cells < self._rows and options.duplicates == "error":
             self._faults.append(duplicate_fault(self._rows - cells, self._first_duplicate()))
@@ -338,6 +332,23 @@ class _LongReader:
                     row, epoch = min(repeats)
                     return f"sample {group.ids[row].as_py()!r} at epoch {epoch}"
         return "not found again"  # pragma: no cover - the file changed between the passes
+
+
+def _filled(slabs: list[NDArray[Any]], need: int) -> tuple[int, NDArray[np.bool_], bool]:
+    """Return how many cells hold a loss, which slots hold any, and whether these hold all."""
+
+    def given(slab: NDArray[Any]) -> NDArray[np.bool_]:
+        return np.asarray(slab[:need].view(np.uint32) != _ABSENT_BITS)
+
+    with ThreadPoolExecutor() as pool:
+        counts = list(pool.map(lambda slab: int(np.count_nonzero(given(slab))), slabs))
+    if all(count == need for count in counts):
+        return sum(counts), np.ones(need, bool), True
+    used = np.zeros(need, bool)
+    for slab in slabs:
+        there = given(slab)
+        used[: len(there)] |= there
+    return sum(counts), used, sum(counts) == np.count_nonzero(used) * len(slabs)
 
 
 def _column(batch: pa.RecordBatch, name: str, taken: pa.Array | None) -> pa.Array:
