@@ -98,7 +98,7 @@ def fit_floors(
     if n_classes > 2 and n_samples < _SEEN * n_classes:
         return _of_all(epochs, weights, n_classes, n_samples)
     cells, counts, totals = _counted(epochs, weights, n_classes)
-    if not (totals.sum(axis=1) >= _SEEN).any():
+    if n_classes < 2 or not (totals.sum(axis=1) >= _SEEN).any():
         return None
     keys, of_pairs, of_others, others = _pooled(cells, counts, totals, n_classes)
     there = np.flatnonzero((totals.sum(axis=1) >= _SEEN) & (others > 0))

@@ -99,6 +99,12 @@ def test_too_few_samples_say_nothing():
     assert fit_floors(epochs, WEIGHTS, K, 50) is None
 
 
+def test_one_class_has_no_pairs():
+    one = np.zeros(N, np.int32)
+    epochs = [(one, one, sure) for *_, sure in planted(0, RARE)[0]]
+    assert fit_floors(epochs, WEIGHTS, 1, N) is None
+
+
 @pytest.mark.parametrize("rate", [0.0, 0.05])
 def test_small_classes_are_taken_together(rate):
     for seed in range(3):
