@@ -27,6 +27,7 @@ _UNSEEN = (
 )
 _SLOPES = np.geomspace(0.5, 1.5, 25)
 _DOUBTS = (0.1, 0.9)  # probabilities between which a label may be wrong or right
+_BY_SCORE = 2.0  # power of the score that odds grow by, where an excess does not say
 _UNTIED = 1e-6  # of the score, added to log odds: where all are certain the score still ranks
 _Z = 1.959963984540054
 
@@ -61,10 +62,11 @@ class Auto(Detector):
        seen, wrong labels were learnt by heart or look like another class, and the split alone
        counts, which reads when a sample was learnt as well as how high its losses are. The rates
        of pairs of classes leave out every hard sample, and a fifth or so of the wrong labels:
-       where they differ, a quarter more than they say is flagged; where they do not and that is
-       less than the other readings, the geometric mean of both. No more are flagged than are
-       contradicted in the first eight epochs. The excess gives the probabilities, moved so that
-       they cross 1/2 there.
+       where they differ, a quarter more than they say is flagged, or the geometric mean of that
+       and the lapse rate where one is seen; where they do not and that is less than the other
+       readings, the geometric mean of both. No more are flagged than are contradicted in the
+       first eight epochs. The excess gives the probabilities, moved so that they cross 1/2 there;
+       where it sees fewer, odds grow with the square of the score.
     4. Which samples these are is asked once more where it is known which classes are predicted:
        scores are multiplied by a factor of the pair of classes, given and predicted
        (`Confusions`). How many there are stays as it is.
@@ -259,9 +261,11 @@ def _moved(score: Vector, probability: Vector, wanted: int) -> Vector:
     """Move the log odds so that so many are above 1/2."""
     known = np.clip(probability, 1e-9, 1 - 1e-9)
     odds = np.log(known) - np.log1p(-known) + _UNTIED * score
+    above = probability > 0
+    if above.sum() < wanted:  # the excess has not seen them all: the odds grow with the score
+        odds, above = _BY_SCORE * np.log(np.maximum(score, 1e-12)), score > 0
     steps = np.sort(odds)[::-1]
     middle = (steps[wanted - 1] + steps[min(wanted, len(steps) - 1)]) / 2
-    above = probability > 0
     # as steep as it takes for the missed and the wrongly flagged to balance at the cut
     slope = min(_SLOPES, key=lambda a: abs(_logistic(a * (odds[above] - middle)).sum() - wanted))
     moved = _logistic(slope * (odds - middle))

@@ -73,7 +73,8 @@ class Seen:
     def wanted(self, excess: float, split: float) -> float:
         """Return the share to flag that several readings agree on."""
         if self.differ:  # firmness cannot be compared: where pairs are confused it is low
-            return _NEAR * self.wrong
+            rate = _NEAR * self.wrong
+            return rate if self.lapse is None else float(np.sqrt(rate * self.lapse.share))
         share = split
         if self.lapse is not None:
             share = least = min(excess, split)
