@@ -149,7 +149,8 @@ class Auto(Detector):
             score = score * pairs.factor(log, rows, weights)
             probability = _looked_up(score, np.sort(score), np.sort(probability))
         flags = (probability > 0.5) & found
-        doubted = [float((probability > doubt).mean()) for doubt in _DOUBTS]
+        doubts = () if seen.differ else _DOUBTS  # their pairs are not equally firm
+        doubted = [float((probability > doubt).mean()) for doubt in doubts]
         shares = [excess.share, split, *doubted, *seen.rates]
         return _Judged(
             rows=rows,
