@@ -46,8 +46,8 @@ class Auto(Detector):
        sure the network is: a lapse rate (`lossan.lapse`) of 1% or more that is significant at the
        1% level says so. Where they are mistakes for one class rather than another, the labels of
        some pairs of classes stay contradicted where the network is surest and those of others do
-       not (`fit_floors`): rates that differ at the 0.01% level and make 1% of all labels. Or they
-       pile up where right ones only thin out: an excess over a falling null (`lossan.excess`),
+       not: rates that surely differ (`fit_floors`) and make 1% of all labels. Or they pile up
+       where right ones only thin out: an excess over a falling null (`lossan.excess`),
        significant at the 5% level in two of three ways to squeeze the margins, and in the
        unsqueezed ones too, of 1% or more. Fewer than 2,000 samples of two classes show nothing in
        those: there the gain must be larger the more samples there are, as that of a null which is

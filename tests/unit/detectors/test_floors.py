@@ -69,6 +69,15 @@ def test_hard_labels_are_not_wrong_ones(hard):
         assert floors.wrong < 0.02
 
 
+def test_a_few_ambiguous_labels_are_no_difference():
+    """As any gold standard has among classes that look alike, however many samples there are."""
+    rates = RARE.copy()
+    rates[1, 0] = 0.02
+    assert fit_floors(planted(0, rates, n=60_000)[0], WEIGHTS, K, 60_000).trust == 0
+    rates[1, 0] = 0.08
+    assert fit_floors(planted(0, rates, n=60_000)[0], WEIGHTS, K, 60_000).trust > 0.9
+
+
 def test_the_order_of_samples_and_the_scale_of_sureness_do_not_count():
     rates = RARE.copy()
     rates[1, 0] = 0.2
