@@ -23,6 +23,7 @@ Epoch = tuple[Codes, Codes, Sure]
 
 _BINS = 24  # by how sure the network is of a class, each of as many of its samples
 _SEEN = 60  # samples taken for a class, to say anything about it
+_CONFIDENT = 0.55  # probability, in the middle of the surest quarter: else a class is never sure
 _OFTEN = 10.0  # samples of a pair, to be judged by itself
 _FLOORS = np.append(3e-5, np.geomspace(1e-4, 0.9, 45))
 _HARD = np.append(0.0, np.geomspace(1e-3, 1.0, 30))
@@ -80,7 +81,8 @@ def fit_floors(
 
     Rates differ where several explain the samples better than one does, at the 0.01% level and by
     0.002 nats a sample, as shapes which are only nearly right gain with their number; and where
-    one of them is 3.5% or more.
+    one of them is 3.5% or more. Classes of which the network is never sure are left out: it may
+    still be learning them.
 
     Parameters
     ----------
@@ -103,7 +105,9 @@ def fit_floors(
     """
     if n_classes > 2 and n_samples < _SEEN * n_classes:
         return _of_all(epochs, weights, n_classes, n_samples)
-    cells, counts, totals = _counted(epochs, weights, n_classes)
+    cells, counts, totals, peaks = _counted(epochs, weights, n_classes)
+    everyone = totals.sum()
+    totals[peaks < _CONFIDENT] = 0
     if n_classes < 2 or not (totals.sum(axis=1) >= _SEEN).any():
         return None
     keys, of_pairs, of_others, others = _pooled(cells, counts, totals, n_classes)
@@ -114,10 +118,10 @@ def fit_floors(
     known, usual, gain = _shrunk(fits, many)
     rates = np.full(n_classes, usual)
     rates[there] = known[len(keys) :]
-    differ = gain >= max(_SURE, _MISFIT * totals.sum()) and known.max() >= _NOTABLE
+    differ = gain >= max(_SURE, _MISFIT * everyone) and known.max() >= _NOTABLE
     trust = 1 - _SIGNIFICANT / gain if differ else 0.0
     of_one = many @ fits
-    shares = known * totals.sum(axis=1)[stands_on] / totals.sum()
+    shares = known * totals.sum(axis=1)[stands_on] / everyone
     seen = trust > 0 or of_one.max() - of_one[0] >= _SIGNIFICANT
     wrong = float(many @ shares) if seen else 0.0
     first = slice(len(keys))
@@ -143,13 +147,14 @@ def _of_all(
 
 def _counted(
     epochs: Iterable[Epoch], weights: Vector, n_classes: int
-) -> tuple[Keys, Vector, Vector]:
+) -> tuple[Keys, Vector, Vector, Vector]:
     """Count samples by pair and bin, and by predicted class and bin, as means over the epochs.
 
     Returns cells (pair times the number of bins, plus the bin), the counts of those labelled
-    otherwise, and the counts of all, of shape (n_classes, n_bins).
+    otherwise, the counts of all, of shape (n_classes, n_bins), and how sure the network is of each
+    class in the middle of the surest quarter.
     """
-    totals = np.zeros(n_classes * _BINS)
+    totals, peaks = np.zeros(n_classes * _BINS), np.zeros(n_classes)
     cells: list[Keys] = [np.empty(0, np.int64)]
     counts: list[Vector] = [np.empty(0)]
     for (given, predicted, sure), weight in zip(epochs, weights / weights.sum(), strict=True):
@@ -157,7 +162,8 @@ def _counted(
         if weight <= 0 or not known.any():
             continue
         own, taken = given[known], predicted[known]
-        bins = _bins(taken, sure[known], n_classes)
+        bins, peak = _bins(taken, sure[known], n_classes)
+        peaks += weight * peak
         totals += weight * np.bincount(taken * _BINS + bins, minlength=len(totals))
         other = own != taken
         pair = own[other].astype(np.int64) * n_classes + taken[other]
@@ -166,18 +172,19 @@ def _counted(
         counts.append(weight * count)
     every, place = np.unique(np.concatenate(cells), return_inverse=True)
     total = np.asarray(np.bincount(place, np.concatenate(counts)), np.float64)
-    return every, total, totals.reshape(n_classes, _BINS)
+    return every, total, totals.reshape(n_classes, _BINS), peaks
 
 
-def _bins(taken: Codes, sure: Sure, n_classes: int) -> NDArray[np.int8]:
-    """Return the bin of each sample among those taken for the same class."""
-    bins = np.empty(len(taken), np.int8)
+def _bins(taken: Codes, sure: Sure, n_classes: int) -> tuple[NDArray[np.int8], Vector]:
+    """Return each sample's bin among those taken for the same class, and each class's peak."""
+    bins, peaks = np.empty(len(taken), np.int8), np.zeros(n_classes)
     of_class = np.argsort(taken, kind="stable")
     ends = np.cumsum(np.bincount(taken, minlength=n_classes))
-    for members in np.split(of_class, ends[:-1]):
+    for own, members in enumerate(np.split(of_class, ends[:-1])):
         if len(members):
             bins[members] = _ranked(sure[members]) * _BINS
-    return bins
+            peaks[own] = np.quantile(sure[members], 7 / 8)
+    return bins, peaks
 
 
 def _ranked(values: Sure) -> Vector:

@@ -78,6 +78,16 @@ def test_a_few_ambiguous_labels_are_no_difference():
     assert fit_floors(planted(0, rates, n=60_000)[0], WEIGHTS, K, 60_000).trust > 0.9
 
 
+def test_of_a_class_of_which_the_network_is_never_sure_nothing_is_said():
+    rates = RARE.copy()
+    rates[1, 0], rates[3, 2] = 0.3, 0.3
+    epochs, _ = planted(0, rates)
+    unsure = [(given, taken, np.where(taken == 0, sure / 2, sure)) for given, taken, sure in epochs]
+    floors = fit_floors(unsure, WEIGHTS, K, N)
+    assert known(floors)[3, 2] > 0.2
+    assert known(floors)[1, 0] == floors.usual
+
+
 def test_the_order_of_samples_and_the_scale_of_sureness_do_not_count():
     rates = RARE.copy()
     rates[1, 0] = 0.2
@@ -126,7 +136,7 @@ def test_small_classes_are_taken_together(rate):
 
 def test_counts_are_those_of_plain_loops():
     epochs, _ = planted(0, np.full((K, K), 0.05) * (1 - np.eye(K)), n=500)
-    cells, counts, totals = _floors._counted(epochs, WEIGHTS, K)
+    cells, counts, totals, peaks = _floors._counted(epochs, WEIGHTS, K)
     wanted, of_all = {}, np.zeros_like(totals)
     n_bins = totals.shape[1]
     for (given, taken, sure), weight in zip(epochs, WEIGHTS / WEIGHTS.sum(), strict=True):
@@ -139,6 +149,11 @@ def test_counts_are_those_of_plain_loops():
                     key = ((given[row] * K) + true) * n_bins + at
                     wanted[key] = wanted.get(key, 0) + weight
     np.testing.assert_allclose(totals, of_all)
+    surest = [
+        [np.sort(sure[taken == true])[-len(sure[taken == true]) // 8] for true in range(K)]
+        for _, taken, sure in epochs
+    ]
+    np.testing.assert_allclose(peaks, np.average(surest, axis=0, weights=WEIGHTS), atol=0.02)
     assert dict(zip(cells.tolist(), counts.tolist(), strict=True)) == pytest.approx(wanted)
 
 
