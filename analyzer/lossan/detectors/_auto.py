@@ -141,10 +141,10 @@ class Auto(Detector):
             most = float((against_first > sharp(0.0)).mean())
             wanted = round(min(seen.wanted(excess.share, min(split, most)), most) * len(rows))
         found = wanted > 0
-        # where nothing is found, no more believable than the excess itself is
-        probability = excess.probability / (1 + np.exp(missing))
         if found:
             probability = _moved(score, excess.probability, wanted)
+        else:  # no more believable than the excess itself is
+            probability = excess.probability / (1 + np.exp(missing))
         if pairs is not None:  # others are the first; how many there are stays as it is
             score = score * pairs.factor(log, rows, weights)
             probability = _looked_up(score, np.sort(score), np.sort(probability))

@@ -153,8 +153,11 @@ class Confusions:
 
     def _confirmed(self, given: Codes, score: Vector) -> "Confusions":
         """Return the factors of how firmly the labels of two classes are confirmed."""
-        low = [np.sort(score[given == own])[: int(_CALM * (given == own).sum())] for own in (0, 1)]
-        level = np.array([of_class.mean() if len(of_class) else 0.0 for of_class in low])
+        level = np.zeros(2)
+        for own in (0, 1):
+            of_class = np.sort(score[given == own])
+            calm = of_class[: int(_CALM * len(of_class))]
+            level[own] = calm.mean() if len(calm) else 0.0
         if not (level > 0).all():
             return self
         shifts = _ROOT * (np.log(level).mean() - np.log(level))

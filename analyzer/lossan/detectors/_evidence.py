@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 
 from lossan.detectors._contradiction import Margins, average
 from lossan.detectors._epochs import EARLY, LEAST, SHARP, early
-from lossan.detectors._floors import Floors
+from lossan.detectors._floors import SIGNIFICANT, SURE, Floors
 from lossan.excess import fit_excess
 from lossan.lapse import Lapse, fit_lapse
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float32]
 
-# Nats of likelihood, each half a quantile of chi-square: an excess, three parameters, at 95%, at
-# 98% where it is asked a second time; a lapse rate, one parameter, at 99%, and at 99.99%.
-_SEEN, _SEEN_EARLY, _LAPSES, _SURE = 3.907, 4.919, 3.317, 7.568
+# Nats of likelihood, half a quantile of chi-square: an excess, three parameters, at 95%, and at
+# 98% where it is asked a second time.
+_SEEN, _SEEN_EARLY = 3.907, 4.919
 _ENOUGH = 2000  # samples: with fewer, unsqueezed margins show nothing
 _MISFIT = 0.0065  # nats a sample: what a null that is nearly right may gain, 3.9 of 600 samples
 _FEW = 1000  # samples: of more, the first epochs show an excess of hard right ones
@@ -55,7 +55,7 @@ class Seen:
         differ = floors is not None and floors.trust > 0 and wrong > 0
         denied = floors is not None and classes > 2 and wrong == 0
         lapse = fit_lapse(-plain, classes)
-        there = lapse.gain >= (_SURE if denied else _LAPSES) and lapse.share >= _RARE
+        there = lapse.gain >= (SURE if denied else SIGNIFICANT) and lapse.share >= _RARE
         return cls(lapse if there else None, wrong, differ, denied)
 
     @property
@@ -78,7 +78,7 @@ class Seen:
         share = split
         if self.lapse is not None:
             share = least = min(excess, split)
-            if self.lapse.gain >= _SURE and self.lapse.share <= least:
+            if self.lapse.gain >= SURE and self.lapse.share <= least:
                 share = max(float(np.sqrt(least * self.lapse.share)), least / _NEAR)
         if self.wrong > 0:
             share = min(share, float(np.sqrt(share * _NEAR * self.wrong)))

@@ -32,8 +32,8 @@ _PLACE = (np.arange(_BINS) + 0.5) / _BINS
 _SHAPES = [(1 - _PLACE) ** k for k in (1, 2, 4, 8, 16)] + [1 - _PLACE**k for k in (2, 4)]
 _BLOCK = 2048  # pairs at once: 25 MB
 _ROUNDS = 300
-# nats, half a quantile of chi-square: one parameter, at 99%, and at 99.99%
-_SIGNIFICANT, _SURE = 3.317, 7.568
+SIGNIFICANT, SURE = 3.317, 7.568
+"""Nats of likelihood, half a quantile of chi-square: one parameter, at 99%, and at 99.99%."""
 _MISFIT = 0.002  # nats a sample: what shapes that are nearly right may gain
 _NOTABLE = 0.035  # fewer labels of a pair than this are ambiguous in any gold standard
 
@@ -108,21 +108,22 @@ def fit_floors(
     cells, counts, totals, peaks = _counted(epochs, weights, n_classes)
     everyone = totals.sum()
     totals[peaks < _CONFIDENT] = 0
-    if n_classes < 2 or not (totals.sum(axis=1) >= _SEEN).any():
+    size = totals.sum(axis=1)
+    if n_classes < 2 or not (size >= _SEEN).any():
         return None
-    keys, of_pairs, of_others, others = _pooled(cells, counts, totals, n_classes)
-    there = np.flatnonzero((totals.sum(axis=1) >= _SEEN) & (others > 0))
+    keys, of_pairs, of_others, others = _pooled(cells, counts, size)
+    there = np.flatnonzero((size >= _SEEN) & (others > 0))
     stands_on = np.concatenate([keys % n_classes, there])
     fits = _profiles(np.concatenate([of_pairs, of_others[there]]), totals[stands_on])
     many = np.concatenate([np.ones(len(keys)), others[there]])
     known, usual, gain = _shrunk(fits, many)
     rates = np.full(n_classes, usual)
     rates[there] = known[len(keys) :]
-    differ = gain >= max(_SURE, _MISFIT * everyone) and known.max() >= _NOTABLE
-    trust = 1 - _SIGNIFICANT / gain if differ else 0.0
+    differ = gain >= max(SURE, _MISFIT * everyone) and known.max() >= _NOTABLE
+    trust = 1 - SIGNIFICANT / gain if differ else 0.0
     of_one = many @ fits
-    shares = known * totals.sum(axis=1)[stands_on] / everyone
-    seen = trust > 0 or of_one.max() - of_one[0] >= _SIGNIFICANT
+    shares = known * size[stands_on] / everyone
+    seen = differ or of_one.max() - of_one[0] >= SIGNIFICANT
     wrong = float(many @ shares) if seen else 0.0
     first = slice(len(keys))
     return Floors(keys, known[first], shares[first], rates, usual, trust, wrong)
@@ -198,17 +199,16 @@ def _ranked(values: Sure) -> Vector:
     return places
 
 
-def _pooled(
-    cells: Keys, counts: Vector, totals: Vector, n_classes: int
-) -> tuple[Keys, Vector, Vector, Vector]:
+def _pooled(cells: Keys, counts: Vector, size: Vector) -> tuple[Keys, Vector, Vector, Vector]:
     """Part the pairs seen often from the others, which are judged as one a predicted class.
 
-    Returns keys and counts of those seen often, the mean counts of the others by predicted class,
-    and how many they are.
+    ``size`` is how many samples are taken for each class. Returns keys and counts of those seen
+    often, the mean counts of the others by predicted class, and how many they are.
     """
+    n_classes = len(size)
     pair, at = cells // _BINS, cells % _BINS
     known, place = np.unique(pair, return_inverse=True)
-    enough = totals.sum(axis=1)[known % n_classes] >= _SEEN
+    enough = size[known % n_classes] >= _SEEN
     often = (np.bincount(place, counts, minlength=len(known)) >= _OFTEN) & enough
     of_pairs = np.zeros((len(known), _BINS))
     of_pairs[place, at] = counts

@@ -54,10 +54,11 @@ def sureness(log: LossLog, rows: Rows, epoch: int) -> NDArray[np.floating[Any]]:
     """
     if log.predicted_prob is not None:
         return log.predicted_prob[rows, epoch]
-    if log.margin is None and n_classes(log) != 2:
+    two = n_classes(log) == 2
+    if log.margin is None and not two:
         return np.full(len(rows), np.nan)
     margin = _margin(log, rows, epoch)
-    if n_classes(log) == 2:
+    if two:
         return np.asarray(1 / (1 + np.exp(-np.abs(margin))))
     loss = log.loss[rows, epoch].astype(np.float64)
     if log.label_prob is not None:
