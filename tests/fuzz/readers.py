@@ -27,7 +27,7 @@ from lossan.review import DecisionLog, exchange, outcomes
 from lossan.testing import planted_log
 from lossan.training import read_history
 
-N, EPOCHS = 12, 4
+N, EPOCHS = 12, 5
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossan.clustering import two_means
+from lossan.config import Config
 from lossan.detectors._base import Context, Detection, Detector
 from lossan.detectors._confusion import Confusions
 from lossan.detectors._contradiction import Margins, average
@@ -23,13 +24,28 @@ Rows = NDArray[np.intp]
 _ROUGH, _BULK = 0.1, 0.6  # quantiles: where a first look at the excess begins, and a second at most
 _UNSEEN = (
     "no more contradicted labels than hard right ones explain, so none is flagged; the ranking "
-    "stands: look at its top and stop when that finds nothing (kmeans would cut in any case)"
+    "stands: look at its top and stop when that finds nothing, or, where you know that some are "
+    "wrong, flag the likeliest with --set some_wrong=true"
 )
 _SLOPES = np.geomspace(0.5, 1.5, 25)
 _DOUBTS = (0.1, 0.9)  # probabilities between which a label may be wrong or right
 _BY_SCORE = 2.0  # power of the score that odds grow by, where an excess does not say
 _UNTIED = 1e-6  # of the score, added to log odds: where all are certain the score still ranks
 _Z = 1.959963984540054
+
+
+@final
+class AutoParameters(Config):
+    """Parameters of `Auto`.
+
+    Parameters
+    ----------
+    some_wrong : bool
+        Flag the likeliest labels without asking whether the log alone shows that any is wrong:
+        where it is known that some are.
+    """
+
+    some_wrong: bool = False
 
 
 @final
@@ -42,30 +58,34 @@ class Auto(Detector):
        as the loss does, and cares less how firmly a label is confirmed. Epochs are weighed by how
        well they tell apart what the score calls wrong and right, times the spread of their losses,
        and later ones more unless wrong labels are learnt by heart (`_epochs`).
-    2. Whether any label is wrong is asked in three ways. Wrong labels are contradicted however
+    2. Whether any label is wrong is asked in four ways. Wrong labels are contradicted however
        sure the network is: a lapse rate (`lossan.lapse`) of 1% or more that is significant at the
        1% level says so. Where they are mistakes for one class rather than another, the labels of
        some pairs of classes stay contradicted where the network is surest and those of others do
-       not: rates that surely differ (`fit_floors`) and make 1% of all labels. Or they pile up
-       where right ones only thin out: an excess over a falling null (`lossan.excess`),
-       significant at the 5% level in two of three ways to squeeze the margins, and in the
-       unsqueezed ones too, of 1% or more. Fewer than 2,000 samples of two classes show nothing in
-       those: there the gain must be larger the more samples there are, as that of a null which is
-       only nearly right is; and of fewer than 1,000 the first eight epochs of more are asked as
-       well, at the 2% level, before wrong labels are learnt by heart. Where the rates of pairs of
-       more than two classes show no wrong label, an excess is not asked for and a lapse rate must
-       be significant at the 0.01% level. Without any of these nothing is flagged.
-    3. How many are flagged is read from the excess of the scores, begun where about as many right
-       labels are left out as there seem to be wrong ones, and from the paper's split of the six
-       features in two. Both take hard samples for wrong labels, so where a lapse rate is seen the
-       smaller one counts, lessened a little where the lapse rate is smaller still. Where none is
-       seen, wrong labels were learnt by heart or look like another class, and the split alone
-       counts, which reads when a sample was learnt as well as how high its losses are. The rates
-       of pairs of classes leave out every hard sample, and a fifth or so of the wrong labels:
-       where they differ, a quarter more than they say is flagged, or the geometric mean of that
-       and the lapse rate where one is seen; where they do not and that is less than the other
-       readings, the geometric mean of both. No more are flagged than are contradicted in the
-       first eight epochs. The excess gives the probabilities, moved so that they cross 1/2 there;
+       not: rates that surely differ (`fit_floors`) and make 1% of all labels. Right labels are
+       contradicted mildly, wrong ones as firmly as right ones are confirmed: of more than two
+       classes a quarter of the contradicted labels, contradicted as firmly as a typical one is
+       confirmed. Or they pile up where right ones only thin out: an excess over a falling null
+       (`lossan.excess`), significant at the 5% level in two of three ways to squeeze the margins,
+       and in the unsqueezed ones too, of 1% or more. Fewer than 2,000 samples of two classes show
+       nothing in those: there the gain must be larger the more samples there are, as that of a
+       null which is only nearly right is; and of fewer than 1,000 the first eight epochs of more
+       are asked as well, at the 2% level, before wrong labels are learnt by heart. Where the rates
+       of pairs of more than two classes show no wrong label, an excess is not asked for and a
+       lapse rate must be significant at the 0.01% level. A network of fewer than five epochs is
+       still learning: unless 18% of the contradicted labels are firmly so, nothing it says counts.
+       Without any of these nothing is flagged, unless the user knows that some labels are wrong.
+    3. How many are flagged is read from the paper's split of the six features in two, which knows
+       when a sample was learnt as well as how high its losses are, and from the share of labels
+       contradicted at least half as firmly as a typical one is confirmed: the one takes hard
+       samples for wrong labels, the other leaves out those learnt by heart, so where it is less
+       the geometric mean is taken, three quarters of it the split. Where the rates of pairs of
+       classes differ, the split is of confused classes rather than of labels. The rates leave out
+       every hard sample, and a fifth or so of the wrong labels: a quarter more than they say is
+       flagged, or the geometric mean of that and the lapse rate where one is seen, or what is
+       firmly contradicted if that is more. No more are flagged than are contradicted in the first
+       eight epochs. The excess of the scores, begun where about as many right labels are left out
+       as there seem to be wrong ones, gives the probabilities, moved so that they cross 1/2 there;
        where it sees fewer, odds grow with the square of the score.
     4. Which samples these are is asked once more where it is known which classes are predicted:
        scores are multiplied by a factor of the pair of classes, given and predicted
@@ -73,7 +93,8 @@ class Auto(Detector):
     5. The noise rate is the share flagged, where the missed and the wrongly flagged balance. Its
        interval spans all readings, the mirrored margins among them (wrong labels look like right
        ones with the sign turned), and begins at 0 where neither a lapse rate is seen nor rates
-       that differ.
+       that differ nor enough that are firmly contradicted. Where nothing is flagged it ends where
+       the split does: as many may be wrong and learnt by heart.
     """
 
     name: ClassVar[str] = "auto"
@@ -82,6 +103,7 @@ class Auto(Detector):
         "lossan; margins after Pleiss et al. 2020, lapse rate after Wichmann and Hill 2001, "
         "rates of pairs after Patrini et al. 2017, empirical null after Efron 2004"
     )
+    Parameters = AutoParameters
 
     def detect(self, log: LossLog, context: Context) -> Detection:
         """Score, and flag what stands above the null.
@@ -123,6 +145,7 @@ class Auto(Detector):
         )
 
     def _judge(self, log: LossLog, context: Context) -> "_Judged":
+        assert isinstance(self.parameters, AutoParameters)  # noqa: S101  (as Parameters states)
         rows = np.flatnonzero(context.features.scorable)
         scale = Margins.of(log, rows)
         against = scale.against(log, rows)
@@ -132,14 +155,16 @@ class Auto(Detector):
         first = at_first(plain, against, np.asarray, unpicked, scale.typical)
         pairs = Confusions.of(log, rows, score, weights, early(weights), sharp(0.0))
         classes = n_classes(log) or 2
-        seen = Seen.of(plain, classes, pairs.floors if pairs is not None else None)
-        missing = lacking(seen, score, against, unpicked, scale, classes)
+        floors = pairs.floors if pairs is not None else None
+        seen = Seen.of(plain, classes, log.n_epochs, floors)
+        missing = 0.0
+        if not self.parameters.some_wrong:
+            missing = lacking(seen, score, against, unpicked, scale, classes)
         excess, split = _excess(score), float(_split(context, rows).mean())
-        wanted = 0
-        if missing == 0:
-            against_first = at_first(score, against, sharpened, weights)
-            most = float((against_first > sharp(0.0)).mean())
-            wanted = round(min(seen.wanted(excess.share, min(split, most)), most) * len(rows))
+        against_first = at_first(score, against, sharpened, weights)
+        most = float((against_first > sharp(0.0)).mean())
+        may_be = min(split, most)
+        wanted = round(min(seen.wanted(may_be), most) * len(rows)) if missing == 0 else 0
         found = wanted > 0
         if found:
             probability = _moved(score, excess.probability, wanted)
@@ -151,7 +176,7 @@ class Auto(Detector):
         flags = (probability > 0.5) & found
         doubts = () if seen.differ else _DOUBTS  # their pairs are not equally firm
         doubted = [float((probability > doubt).mean()) for doubt in doubts]
-        shares = [excess.share, split, *doubted, *seen.rates]
+        shares = [excess.share, split, seen.half, *doubted, *seen.rates] if found else []
         return _Judged(
             rows=rows,
             scale=scale,
@@ -161,7 +186,7 @@ class Auto(Detector):
             probability=probability,
             flags=flags,
             notes=_notes(pairs, found),
-            noise_rate=_noise_rate([plain, first], float(flags.mean()), shares if found else []),
+            noise_rate=_noise_rate([plain, first], float(flags.mean()), shares, may_be),
         )
 
 
@@ -285,11 +310,11 @@ def _notes(pairs: Confusions | None, found: bool) -> tuple[str, ...]:
 
 
 def _noise_rate(
-    plain: list[Vector], estimate: float, shares: list[float]
+    plain: list[Vector], estimate: float, shares: list[float], may_be: float
 ) -> tuple[float, float, float]:
-    """Return estimate, low and high; without readings nothing was found."""
+    """Return estimate, low and high; without readings nothing was found, and so many may be."""
     n = len(plain[0])
-    high = max([*shares, *(_mirrored(mean, at) for mean in plain for at in (0.5, 1.0))])
+    high = max([*shares, may_be, *(_mirrored(mean, at) for mean in plain for at in (0.5, 1.0))])
     high = min(1.0, high + _Z * float(np.sqrt(high * (1 - high) / n)))
     if not shares:
         return 0.0, 0.0, high

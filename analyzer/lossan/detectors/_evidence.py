@@ -23,6 +23,10 @@ _MISFIT = 0.0065  # nats a sample: what a null that is nearly right may gain, 3.
 _FEW = 1000  # samples: of more, the first epochs show an excess of hard right ones
 _RARE = 0.01  # fewer wrong labels than this are those of any gold standard
 _NEAR = 1.25  # times: that a lapse rate lessens other readings by, and rates of pairs are low by
+_FIRM = 0.25  # of the contradicted, as many are so firmly where labels are wrong: mirrored, a half
+_FIRM_EARLY = 0.18  # fewer than these say nothing while a network is still learning
+_SETTLED = 5  # epochs: after fewer a network still contradicts labels firmly that it will confirm
+_LEAST_HALF = 1 / 16  # of the split, that are firmly contradicted: its root halves it
 _LATE = 1.5  # power of an epoch's number where an excess is asked for
 _KEPT = 0.999  # of the unsqueezed scores: the highest few would set the scale
 
@@ -30,7 +34,7 @@ _KEPT = 0.999  # of the unsqueezed scores: the highest few would set the scale
 @final
 @dataclass(frozen=True)
 class Seen:
-    """What says that labels are wrong, other than an excess.
+    """What says that labels are wrong, other than an excess, and how many.
 
     Parameters
     ----------
@@ -42,26 +46,50 @@ class Seen:
         Whether these rates surely differ.
     denied : bool
         Whether there are rates of more than two classes, and they show no wrong label.
+    against, half, whole : float
+        The shares of labels that are contradicted, and as firmly as half a typical label is
+        confirmed, or a whole one.
+    many : bool
+        Whether there are more than two classes, and epochs enough to know them.
     """
 
     lapse: Lapse | None
     wrong: float
     differ: bool
     denied: bool
+    against: float
+    half: float
+    whole: float
+    many: bool
 
     @classmethod
-    def of(cls, plain: Vector, classes: int, floors: Floors | None) -> "Seen":
+    def of(cls, plain: Vector, classes: int, n_epochs: int, floors: Floors | None) -> "Seen":
         wrong = floors.wrong if floors is not None and floors.wrong >= _RARE else 0.0
         differ = floors is not None and floors.trust > 0 and wrong > 0
         denied = floors is not None and classes > 2 and wrong == 0
         lapse = fit_lapse(-plain, classes)
         there = lapse.gain >= (SURE if denied else SIGNIFICANT) and lapse.share >= _RARE
-        return cls(lapse if there else None, wrong, differ, denied)
+        against, half, whole = (float((plain > firm).mean()) for firm in (0.0, 0.5, 1.0))
+        return cls(
+            lapse=lapse if there else None,
+            wrong=wrong,
+            differ=differ,
+            denied=denied,
+            against=against,
+            half=half,
+            whole=whole,
+            many=classes > 2 and n_epochs >= _SETTLED,
+        )
+
+    @property
+    def firm(self) -> float:
+        """Which share of the contradicted is so as firmly as a typical label is confirmed."""
+        return self.whole / max(self.against, _RARE)
 
     @property
     def enough(self) -> bool:
         """Whether it shows that some are."""
-        return self.lapse is not None or self.differ
+        return self.lapse is not None or self.differ or (self.many and self.firm >= _FIRM)
 
     @property
     def rates(self) -> list[float]:
@@ -70,25 +98,21 @@ class Seen:
         rates += [self.wrong] if self.wrong > 0 else []
         return rates if self.enough else [0.0, *rates]
 
-    def wanted(self, excess: float, split: float) -> float:
+    def wanted(self, split: float) -> float:
         """Return the share to flag that several readings agree on."""
-        if self.differ:  # firmness cannot be compared: where pairs are confused it is low
+        if self.differ:
             rate = _NEAR * self.wrong
-            return rate if self.lapse is None else float(np.sqrt(rate * self.lapse.share))
-        share = split
-        if self.lapse is not None:
-            share = least = min(excess, split)
-            if self.lapse.gain >= SURE and self.lapse.share <= least:
-                share = max(float(np.sqrt(least * self.lapse.share)), least / _NEAR)
-        if self.wrong > 0:
-            share = min(share, float(np.sqrt(share * _NEAR * self.wrong)))
-        return share
+            rate = rate if self.lapse is None else float(np.sqrt(rate * self.lapse.share))
+            return max(rate, min(self.half, 2 * self.whole))
+        return split * float(np.clip(self.half / split, _LEAST_HALF, 1.0)) ** 0.25 if split else 0.0
 
 
 def lacking(
     seen: Seen, score: Vector, against: Matrix, weights: Vector, scale: Margins, classes: int
 ) -> float:
     """Return how many nats an excess lacks to be seen; 0 where it is, or needs not be."""
+    if len(weights) < _SETTLED and seen.firm < _FIRM_EARLY:
+        return _SEEN
     if seen.enough:
         return 0.0
     if seen.denied:

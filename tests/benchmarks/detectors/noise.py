@@ -31,10 +31,11 @@ def prepare(
         images = replace(images, truth=codes[images.truth], classes=task.only)
     rows = _shrinking(images, order, task) if task.fewest else order[: task.n]
     taken = images.take(rows)
-    if task.noise != "annotator":
+    if task.noise not in ("annotator", "people"):
         return taken, made_wrong(task, taken)
     others = np.setdiff1d(order, rows, assume_unique=True)[:TEACHING]
-    return taken, _annotated(task, taken, images.take(others))
+    label = _annotated if task.noise == "annotator" else _guessed
+    return taken, label(task, taken, images.take(others))
 
 
 def _shrinking(images: Images, order: NDArray[np.int64], task: Task) -> NDArray[np.int64]:
@@ -62,6 +63,31 @@ def made_wrong(task: Task, images: Images) -> NDArray[np.int64]:
         moved = rng.choice(members, round(share * len(members)), replace=False)
         given[moved] = images.classes.index(target)
     return given
+
+
+def _guessed(task: Task, images: Images, teaching: Images) -> NDArray[np.int64]:
+    """Return labels as people give them: the less clear an image, the more often another class.
+
+    Each is drawn from what a network makes of the image at a quarter of its resolution, helped
+    towards the truth by as many logits as leave the wanted share wrong. Two people would differ.
+    """
+    weak = replace(task, epochs=20, batch=32)
+    model = train(weak, _blurred(teaching), teaching.truth, len(images.classes), seed=task.seed + 1)
+    logits = predict(model, _blurred(images)).numpy().astype(np.float64)
+    logits += np.random.default_rng(task.seed + 2).gumbel(size=logits.shape)
+    rows = np.arange(len(logits))
+    best_other = logits.copy()
+    best_other[rows, images.truth] = -np.inf
+    lead = best_other.max(axis=1) - logits[rows, images.truth]
+    logits[rows, images.truth] += np.quantile(lead, 1 - task.rate)
+    return logits.argmax(axis=1)
+
+
+def _blurred(images: Images) -> NDArray[np.float32]:
+    """Return the images in squares of four by four pixels."""
+    n, channels, height, width = images.inputs.shape
+    parts = images.inputs.reshape(n, channels, height // 4, 4, width // 4, 4)
+    return parts.mean(axis=(3, 5)).repeat(4, axis=2).repeat(4, axis=3)
 
 
 def _annotated(task: Task, images: Images, teaching: Images) -> NDArray[np.int64]:

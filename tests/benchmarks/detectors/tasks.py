@@ -31,9 +31,10 @@ class Task:
         Which classes; all by default.
     fewest : int, optional
         Classes shrink geometrically from ``n`` images of the first to this many of the last.
-    noise : {"none", "uniform", "confused", "annotator"}
+    noise : {"none", "uniform", "confused", "annotator", "people"}
         Which labels are made wrong: none; any to any other; shares by class pair (``pairs``);
-        mistakes of a network trained on a few other images, which depend on the image itself.
+        mistakes of a network trained on a few other images, which depend on the image itself;
+        guesses at blurred images, as people make them.
     rate : float
         The share of wrong labels.
     pairs : tuple
@@ -86,6 +87,8 @@ TASKS = (
     ),
     Task(name="fashion10-confused20", **_FASHION, noise="confused", rate=0.2),
     Task(name="fashion10-annotator15", **_FASHION, noise="annotator", rate=0.15),
+    Task(name="fashion10-people10", **_FASHION, noise="people", rate=0.1),
+    Task(name="fashion10-people40", **_FASHION, noise="people", rate=0.4),
     Task(name="fashion10-imbalanced10", source="fashion", n=2_000, fewest=50, rate=0.1),
     Task(name="fashion10-clean", **_FASHION, **_CLEAN),
     Task(name="fashion2-flip6", **_COATS, n=8_000),

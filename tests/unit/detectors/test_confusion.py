@@ -11,7 +11,7 @@ import lossan
 from lossan.build import build_log
 from lossan.detectors._confusion import Confusions
 
-N, K, EPOCHS = 3000, 5, 4
+N, K, EPOCHS = 3000, 5, 6
 
 
 def confused(seed, *, names=None):
@@ -79,7 +79,7 @@ def by_loops(label, predicted, score, weights, least):
 def test_the_factors_are_those_of_plain_loops():
     log, _ = confused(0)
     rng = np.random.default_rng(1)
-    score, weights, rows = rng.gamma(1, 1, N), np.array([0.5, 1, 2, 0]), np.arange(N)
+    score, weights, rows = rng.gamma(1, 1, N), np.array([0.5, 1, 2, 0, 0, 1]), np.arange(N)
     found = Confusions.of(log, rows, score, weights, weights, 0.7).factor(log, rows, weights)
     label = log.coded_label.values.take(log.coded_label.codes).to_pylist()
     names = log.predicted.values.to_pylist()
