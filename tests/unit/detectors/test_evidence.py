@@ -1,0 +1,146 @@
+"""What says that labels are wrong, and how many: hand-worked readings, and whole logs."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+import lossan
+from lossan import build_log
+from lossan.detectors._contradiction import Margins
+from lossan.detectors._evidence import Seen, lacking
+from lossan.lapse import Lapse
+
+# ten labels confirmed, and contradicted by .2, .3, .6, .9, 1.1 and 1.4 typical margins
+PLAIN = np.array([-1.0] * 10 + [0.2, 0.3, 0.6, 0.9, 1.1, 1.4])
+
+
+def seen(**known):
+    nothing = {"lapse": None, "wrong": 0.0, "differ": False, "denied": False, "against": 0.3}
+    return Seen(**{**nothing, "half": 0.1, "whole": 0.05, "many": True, **known})
+
+
+def test_how_firmly_labels_are_contradicted():
+    found = Seen.of(PLAIN, 10, 8, None)
+    assert_allclose([found.against, found.half, found.whole], [6 / 16, 4 / 16, 2 / 16])
+    assert_allclose(found.firm, 2 / 6)
+
+
+@pytest.mark.parametrize(
+    ("classes", "epochs", "enough"), [(10, 8, True), (10, 5, True), (10, 4, False), (2, 8, False)]
+)
+def test_firm_contradictions_of_many_classes_and_enough_epochs_show_it(classes, epochs, enough):
+    assert Seen.of(PLAIN, classes, epochs, None).enough == enough
+    assert not Seen.of(np.minimum(PLAIN, 0.9), classes, epochs, None).enough
+
+
+@pytest.mark.parametrize(
+    ("half", "wanted"),
+    [(0.3, 0.16), (0.16, 0.16), (0.16 / 16, 0.08), (0.0, 0.08), (0.16 * 0.4096, 0.128)],
+)
+def test_the_split_is_lessened_where_few_are_firmly_contradicted(half, wanted):
+    assert_allclose(seen(half=half).wanted(0.16), wanted)
+
+
+def test_no_split_wants_nothing():
+    assert seen().wanted(0.0) == 0
+
+
+@pytest.mark.parametrize(
+    ("known", "wanted"),
+    [
+        ({"half": 0.05}, 0.125),  # a quarter more than the rates say
+        ({"half": 0.2, "whole": 0.09}, 0.18),  # more are firmly contradicted
+        ({"half": 0.2, "whole": 0.15}, 0.2),  # twice as many as whole, but no more than half
+        ({"half": 0.1, "lapse": Lapse(0.32, 9.0)}, 0.2),
+    ],
+)
+def test_where_rates_differ_the_split_does_not_count(known, wanted):
+    found = seen(wrong=0.1, differ=True, **known)
+    assert_allclose([found.wanted(0.9), found.wanted(0.01)], wanted)
+
+
+def by_people(seed, *, share, learnt=0.6):
+    """Return a log whose labels are the likelier wrong the less clear a sample is.
+
+    Half of it is learnt by heart, and of the right labels one in twenty is contradicted too.
+    """
+    rng = np.random.default_rng(seed)
+    n, epochs, classes = 6000, 8, 10
+    clear = rng.normal(2.0, 1.2, n)
+    lure = np.exp(-np.abs(clear) / 2)
+    wrong = rng.random(n) < share * lure / lure.mean()
+    truth = rng.integers(0, classes, n)
+    given = np.where(wrong, (truth + rng.integers(1, classes, n)) % classes, truth)
+    against = (wrong ^ (clear < 0))[:, None]
+    pull = np.where(against, -1 + learnt * np.linspace(0, 1, epochs), 1)
+    margin = pull * np.abs(clear)[:, None] + rng.normal(0, 0.4, (n, epochs))
+    predicted = np.where(margin > 0, given[:, None], truth[:, None])
+    sure = 1 / (1 + np.exp(-np.abs(margin)))
+    loss = np.log1p(np.exp(-margin))
+    fields = {"margin": margin, "predicted": predicted, "predicted_prob": sure}
+    return build_log(loss, label=given, true_label=truth, **fields), wrong
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25])
+def test_mistakes_on_unclear_samples_are_flagged_near_the_best_cut(share):
+    for seed in range(2):
+        log, wrong = by_people(seed, share=share)
+        found = lossan.analyze(log, detector="auto", settings={"some_wrong": True}).detection
+        hits = np.cumsum(wrong[np.argsort(-found.score)])
+        best = (2 * hits / (np.arange(1, len(wrong) + 1) + wrong.sum())).max()
+        f1 = 2 * (found.flagged & wrong).sum() / (found.flagged.sum() + wrong.sum())
+        assert f1 > 0.85 * best
+
+
+def grown(epochs, seed=0):
+    """Return a log of ten classes, 10% wrong, of a network that knows nothing at first."""
+    rng = np.random.default_rng(seed)
+    wrong = rng.random(6000) < 0.1
+    known = np.where(wrong, -1, 1) * np.abs(rng.normal(2, 1.2, 6000))
+    margin = known[:, None] * np.minimum(1, np.arange(epochs) / 3)
+    margin = margin + rng.normal(0, 0.4, margin.shape)
+    fields = {"label": rng.integers(0, 10, 6000), "margin": margin}
+    return build_log(np.log1p(np.exp(-margin)), **fields), wrong
+
+
+@pytest.mark.parametrize(("epochs", "counts"), [(4, False), (5, True)])
+def test_mild_contradictions_of_a_young_network_say_nothing(epochs, counts):
+    log, _ = grown(epochs)
+    rows = np.arange(log.n_samples)
+    scale = Margins.of(log, rows)
+    against, weights = scale.against(log, rows), np.ones(epochs)
+    mild = seen(lapse=Lapse(0.1, 50.0), whole=0.17 * 0.3)
+    firm = seen(lapse=Lapse(0.1, 50.0), whole=0.19 * 0.3)
+    lack = [lacking(of, np.ones(6000), against, weights, scale, 10) for of in (mild, firm)]
+    assert (lack[0] == 0) == counts
+    assert lack[1] == 0
+
+
+def test_a_young_network_may_still_know():
+    log, wrong = grown(4)
+    flagged = lossan.analyze(log, detector="auto").detection.flagged
+    assert 2 * (flagged & wrong).sum() / (flagged.sum() + wrong.sum()) > 0.7
+
+
+def hard(seed):
+    """Return a log of 600 samples of two classes, 12% wrong, all learnt by heart at once."""
+    rng = np.random.default_rng(seed)
+    wrong = rng.random(600) < 0.12
+    clear = rng.normal(1.2, 1.0, 600)
+    margin = np.where(wrong, -clear, clear)[:, None] + np.linspace(0.5, 3, 8)
+    margin = margin + rng.normal(0, 0.3, margin.shape)
+    return build_log(np.log1p(np.exp(-margin)), label=rng.integers(0, 2, 600)), wrong
+
+
+def test_who_knows_that_some_are_wrong_is_told_which():
+    log, wrong = hard(0)
+    asked = lossan.analyze(log, detector="auto")
+    told = lossan.analyze(log, detector="auto", settings={"some_wrong": "true"})
+    assert not asked.detection.flagged.any()
+    assert any("some_wrong=true" in note for note in asked.detection.notes)
+    flagged = told.detection.flagged
+    assert 2 * (flagged & wrong).sum() / (flagged.sum() + wrong.sum()) > 0.4
+    assert (np.argsort(-told.detection.score) == np.argsort(-asked.detection.score)).all()
+    low, high = asked.detection.noise_rate[1:]
+    assert low == 0
+    assert high >= flagged.mean()  # though none is seen
