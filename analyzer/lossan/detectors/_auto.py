@@ -279,6 +279,8 @@ def _split(context: Context, rows: Rows) -> NDArray[np.bool_]:
     """Split the samples in two by their standardised features, the paper's way."""
     values = context.features.values[:, rows]
     second = two_means(values, context.seed)
+    if second.all() or not second.any():  # all look alike: there are no two
+        return np.zeros(len(rows), bool)
     level = values[0]
     return second if level[second].mean() > level[~second].mean() else ~second
 

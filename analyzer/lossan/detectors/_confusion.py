@@ -113,8 +113,9 @@ class Confusions:
         """Return by what scores are multiplied, shape (n_rows,): a mean over the epochs."""
         total, seen = np.zeros(len(rows)), np.zeros(len(rows))
         for epoch, (pairs, weight) in enumerate(zip(self._pairs(log, rows), weights, strict=True)):
-            seen += weight * ~np.isnan(log.loss[rows, epoch])
-            there = np.flatnonzero(pairs >= 0)
+            known = ~np.isnan(log.loss[rows, epoch])
+            seen += weight * known
+            there = np.flatnonzero(known & (pairs >= 0))
             total[there] += weight * self._shift(pairs[there])
         return np.asarray(np.exp(np.divide(total, seen, out=np.zeros(len(rows)), where=seen > 0)))
 

@@ -203,3 +203,16 @@ def test_unknown_classes_say_nothing():
     found = Confusions.of(log, rows, np.ones(N) * 2, weights, weights, 0.5)
     other, _ = confused(0, names=np.arange(K) + 100)
     assert (found.factor(other, rows, weights) == 1).all()
+
+
+def test_an_epoch_that_was_not_observed_says_nothing_of_its_prediction():
+    label, predicted = np.array([0] * 10 + [1] * 10), np.ones((20, 2), int)
+    predicted[:, 1] = label
+    loss = np.ones((20, 2))
+    loss[0, 0] = np.nan  # its one contrary prediction
+    log = build_log(loss, label=label, predicted=predicted)
+    score, weights = np.linspace(1, 2, 20), np.ones(2)
+    pairs = Confusions.of(log, np.arange(20), score, weights, weights, 0.5)
+    factor = pairs.factor(log, np.arange(20), np.array([1.0, 1e-4]))
+    assert factor[0] == 1
+    assert (factor[1:10] < 1).any() or (factor[1:10] > 1).any()

@@ -144,3 +144,12 @@ def test_who_knows_that_some_are_wrong_is_told_which():
     low, high = asked.detection.noise_rate[1:]
     assert low == 0
     assert high >= flagged.mean()  # though none is seen
+
+
+def test_losses_that_do_not_part_in_two_are_judged_without_a_warning():
+    """Only the margins differ."""
+    loss, margin = np.full((40, 7), 1e-9), np.random.default_rng(0).normal(3, 2, (40, 7))
+    log = build_log(loss, label=np.arange(40) % 2, margin=margin)
+    found = lossan.analyze(log, detector="auto", settings={"some_wrong": True}).detection
+    assert not found.flagged.any()
+    assert found.noise_rate[0] == 0
