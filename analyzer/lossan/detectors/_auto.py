@@ -159,7 +159,7 @@ class Auto(Detector):
         seen = Seen.of(plain, classes, log.n_epochs, floors)
         missing = 0.0
         if not self.parameters.some_wrong:
-            missing = lacking(seen, score, against, unpicked, scale, classes)
+            missing = lacking(seen, score, against, unpicked, scale)
         excess, split = _excess(score), float(_split(context, rows).mean())
         against_first = at_first(score, against, sharpened, weights)
         most = float((against_first > sharp(0.0)).mean())

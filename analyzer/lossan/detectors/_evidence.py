@@ -1,4 +1,4 @@
-"""What says that labels are wrong: a lapse rate, the rates of pairs of classes, an excess."""
+"""What says that labels are wrong: lapse and pair rates, firm contradictions, an excess."""
 
 from dataclasses import dataclass
 from typing import final
@@ -50,7 +50,9 @@ class Seen:
         The shares of labels that are contradicted, and as firmly as half a typical label is
         confirmed, or a whole one.
     many : bool
-        Whether there are more than two classes, and epochs enough to know them.
+        Whether there are more than two classes.
+    settled : bool
+        Whether there are epochs enough for a network to know them.
     """
 
     lapse: Lapse | None
@@ -61,12 +63,14 @@ class Seen:
     half: float
     whole: float
     many: bool
+    settled: bool
 
     @classmethod
     def of(cls, plain: Vector, classes: int, n_epochs: int, floors: Floors | None) -> "Seen":
         wrong = floors.wrong if floors is not None and floors.wrong >= _RARE else 0.0
         differ = floors is not None and floors.trust > 0 and wrong > 0
-        denied = floors is not None and classes > 2 and wrong == 0
+        many = classes > 2
+        denied = floors is not None and many and wrong == 0
         lapse = fit_lapse(-plain, classes)
         there = lapse.gain >= (SURE if denied else SIGNIFICANT) and lapse.share >= _RARE
         against, half, whole = (float((plain > firm).mean()) for firm in (0.0, 0.5, 1.0))
@@ -78,7 +82,8 @@ class Seen:
             against=against,
             half=half,
             whole=whole,
-            many=classes > 2 and n_epochs >= _SETTLED,
+            many=many,
+            settled=n_epochs >= _SETTLED,
         )
 
     @property
@@ -89,7 +94,8 @@ class Seen:
     @property
     def enough(self) -> bool:
         """Whether it shows that some are."""
-        return self.lapse is not None or self.differ or (self.many and self.firm >= _FIRM)
+        firm = self.many and self.settled and self.firm >= _FIRM
+        return self.lapse is not None or self.differ or firm
 
     @property
     def rates(self) -> list[float]:
@@ -107,11 +113,9 @@ class Seen:
         return split * float(np.clip(self.half / split, _LEAST_HALF, 1.0)) ** 0.25 if split else 0.0
 
 
-def lacking(
-    seen: Seen, score: Vector, against: Matrix, weights: Vector, scale: Margins, classes: int
-) -> float:
+def lacking(seen: Seen, score: Vector, against: Matrix, weights: Vector, scale: Margins) -> float:
     """Return how many nats an excess lacks to be seen; 0 where it is, or needs not be."""
-    if len(weights) < _SETTLED and seen.firm < _FIRM_EARLY:
+    if not seen.settled and seen.firm < _FIRM_EARLY:
         return _SEEN
     if seen.enough:
         return 0.0
@@ -119,7 +123,7 @@ def lacking(
         return _SEEN
     late = weights * np.arange(1, len(weights) + 1) ** _LATE
     gain, n = _gain(against, late, scale), len(score)
-    if classes > 2 or n >= _ENOUGH:
+    if seen.many or n >= _ENOUGH:
         # what squeezing piled up is none: here in the one margin that would have this score
         firmly = np.log(np.expm1(np.maximum(score, 1e-12))) / SHARP
         pile = fit_excess(firmly[firmly <= np.quantile(firmly, _KEPT)], least=LEAST)

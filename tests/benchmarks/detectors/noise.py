@@ -71,9 +71,7 @@ def _guessed(task: Task, images: Images, teaching: Images) -> NDArray[np.int64]:
     Each is drawn from what a network makes of the image at a quarter of its resolution, helped
     towards the truth by as many logits as leave the wanted share wrong. Two people would differ.
     """
-    weak = replace(task, epochs=20, batch=32)
-    model = train(weak, _blurred(teaching), teaching.truth, len(images.classes), seed=task.seed + 1)
-    logits = predict(model, _blurred(images)).numpy().astype(np.float64)
+    logits = _weakly(task, _blurred(images), _blurred(teaching)).astype(np.float64)
     logits += np.random.default_rng(task.seed + 2).gumbel(size=logits.shape)
     rows = np.arange(len(logits))
     best_other = logits.copy()
@@ -83,19 +81,16 @@ def _guessed(task: Task, images: Images, teaching: Images) -> NDArray[np.int64]:
     return logits.argmax(axis=1)
 
 
-def _blurred(images: Images) -> NDArray[np.float32]:
+def _blurred(images: Images) -> Images:
     """Return the images in squares of four by four pixels."""
     n, channels, height, width = images.inputs.shape
     parts = images.inputs.reshape(n, channels, height // 4, 4, width // 4, 4)
-    return parts.mean(axis=(3, 5)).repeat(4, axis=2).repeat(4, axis=3)
+    return replace(images, inputs=parts.mean(axis=(3, 5)).repeat(4, axis=2).repeat(4, axis=3))
 
 
 def _annotated(task: Task, images: Images, teaching: Images) -> NDArray[np.int64]:
     """Return labels in which some mistakes of a weak annotator stand uncorrected."""
-    n_classes = len(images.classes)
-    weak = replace(task, epochs=20, batch=32)
-    model = train(weak, teaching.inputs, teaching.truth, n_classes, seed=task.seed + 1)
-    says = predict(model, images.inputs).argmax(dim=1).numpy()
+    says = _weakly(task, images, teaching).argmax(axis=1)
     mistaken = np.flatnonzero(says != images.truth)
     count = round(task.rate * len(says))
     if len(mistaken) < count:
@@ -104,3 +99,11 @@ def _annotated(task: Task, images: Images, teaching: Images) -> NDArray[np.int64
     given = images.truth.copy()
     given[kept] = says[kept]
     return given
+
+
+def _weakly(task: Task, images: Images, teaching: Images) -> NDArray[np.float32]:
+    """Return the logits of a network that learnt from a few other images."""
+    weak = replace(task, epochs=20, batch=32)
+    n_classes = len(images.classes)
+    model = train(weak, teaching.inputs, teaching.truth, n_classes, seed=task.seed + 1)
+    return predict(model, images.inputs).numpy()

@@ -16,7 +16,8 @@ PLAIN = np.array([-1.0] * 10 + [0.2, 0.3, 0.6, 0.9, 1.1, 1.4])
 
 def seen(**known):
     nothing = {"lapse": None, "wrong": 0.0, "differ": False, "denied": False, "against": 0.3}
-    return Seen(**{**nothing, "half": 0.1, "whole": 0.05, "many": True, **known})
+    firmly = {"half": 0.1, "whole": 0.05}
+    return Seen(**{**nothing, **firmly, "many": True, "settled": True, **known})
 
 
 def test_how_firmly_labels_are_contradicted():
@@ -109,9 +110,10 @@ def test_mild_contradictions_of_a_young_network_say_nothing(epochs, counts):
     rows = np.arange(log.n_samples)
     scale = Margins.of(log, rows)
     against, weights = scale.against(log, rows), np.ones(epochs)
-    mild = seen(lapse=Lapse(0.1, 50.0), whole=0.17 * 0.3)
-    firm = seen(lapse=Lapse(0.1, 50.0), whole=0.19 * 0.3)
-    lack = [lacking(of, np.ones(6000), against, weights, scale, 10) for of in (mild, firm)]
+    settled = Seen.of(-np.ones(10), 10, epochs, None).settled
+    mild = seen(lapse=Lapse(0.1, 50.0), whole=0.17 * 0.3, settled=settled)
+    firm = seen(lapse=Lapse(0.1, 50.0), whole=0.19 * 0.3, settled=settled)
+    lack = [lacking(of, np.ones(6000), against, weights, scale) for of in (mild, firm)]
     assert (lack[0] == 0) == counts
     assert lack[1] == 0
 
