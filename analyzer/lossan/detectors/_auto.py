@@ -62,19 +62,20 @@ class Auto(Detector):
        sure the network is: a lapse rate (`lossan.lapse`) of 1% or more that is significant at the
        1% level says so. Where they are mistakes for one class rather than another, the labels of
        some pairs of classes stay contradicted where the network is surest and those of others do
-       not: rates that surely differ (`fit_floors`) and make 1% of all labels. Right labels are
-       contradicted mildly, wrong ones as firmly as right ones are confirmed: of more than two
-       classes a quarter of the contradicted labels, contradicted as firmly as a typical one is
-       confirmed. Or they pile up where right ones only thin out: an excess over a falling null
-       (`lossan.excess`), significant at the 5% level in two of three ways to squeeze the margins,
-       and in the unsqueezed ones too, of 1% or more. Fewer than 2,000 samples of two classes show
-       nothing in those: there the gain must be larger the more samples there are, as that of a
-       null which is only nearly right is; and of fewer than 1,000 the first eight epochs of more
-       are asked as well, at the 2% level, before wrong labels are learnt by heart. Where the rates
-       of pairs of more than two classes show no wrong label, an excess is not asked for and a
-       lapse rate must be significant at the 0.01% level. A network of fewer than five epochs is
-       still learning: unless 18% of the contradicted labels are firmly so, nothing it says counts.
-       Without any of these nothing is flagged, unless the user knows that some labels are wrong.
+       not, or labels of one class stand on another where none stand the other way: rates that
+       surely differ (`fit_floors`) and make 1% of all labels. Right labels are contradicted
+       mildly, wrong ones as firmly as right ones are confirmed: of more than two classes a quarter
+       of the contradicted labels, contradicted as firmly as a typical one is confirmed. Or they
+       pile up where right ones only thin out: an excess over a falling null (`lossan.excess`),
+       significant at the 5% level in two of three ways to squeeze the margins, and in the
+       unsqueezed ones too, of 1% or more. Fewer than 2,000 samples of two classes show nothing in
+       those: there the gain must be larger the more samples there are, as that of a null which is
+       only nearly right is; and of fewer than 1,000 the first eight epochs of more are asked as
+       well, at the 2% level, before wrong labels are learnt by heart. Where the rates of pairs of
+       more than two classes show no wrong label, an excess is not asked for and a lapse rate must
+       be significant at the 0.01% level. A network of fewer than five epochs is still learning:
+       unless 18% of the contradicted labels are firmly so, nothing it says counts. Without any of
+       these nothing is flagged, unless the user knows that some labels are wrong.
     3. How many are flagged is read from the paper's split of the six features in two, which knows
        when a sample was learnt as well as how high its losses are, and from the share of labels
        contradicted at least half as firmly as a typical one is confirmed: the one takes hard
@@ -82,11 +83,10 @@ class Auto(Detector):
        the geometric mean is taken, three quarters of it the split. Where the rates of pairs of
        classes differ, the split is of confused classes rather than of labels. The rates leave out
        every hard sample, and a fifth or so of the wrong labels: a quarter more than they say is
-       flagged, or the geometric mean of that and the lapse rate where one is seen, or what is
-       firmly contradicted if that is more. No more are flagged than are contradicted in the first
-       eight epochs. The excess of the scores, begun where about as many right labels are left out
-       as there seem to be wrong ones, gives the probabilities, moved so that they cross 1/2 there;
-       where it sees fewer, odds grow with the square of the score.
+       flagged, or what is firmly contradicted if that is more. No more are flagged than are
+       contradicted in the first eight epochs. The excess of the scores, begun where about as many
+       right labels are left out as there seem to be wrong ones, gives the probabilities, moved so
+       that they cross 1/2 there; where it sees fewer, odds grow with the square of the score.
     4. Which samples these are is asked once more where it is known which classes are predicted:
        scores are multiplied by a factor of the pair of classes, given and predicted
        (`Confusions`). How many there are stays as it is.

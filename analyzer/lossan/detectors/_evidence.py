@@ -107,9 +107,7 @@ class Seen:
     def wanted(self, split: float) -> float:
         """Return the share to flag that several readings agree on."""
         if self.differ:
-            rate = _NEAR * self.wrong
-            rate = rate if self.lapse is None else float(np.sqrt(rate * self.lapse.share))
-            return max(rate, min(self.half, 2 * self.whole))
+            return max(_NEAR * self.wrong, min(self.half, 2 * self.whole))
         return split * float(np.clip(self.half / split, _LEAST_HALF, 1.0)) ** 0.25 if split else 0.0
 
 

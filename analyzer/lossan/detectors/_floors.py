@@ -9,33 +9,31 @@ of Patrini et al. 2017), as a lapse rate is (`lossan.lapse`).
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Vector = NDArray[np.float64]
-Codes = NDArray[np.int32]
-Keys = NDArray[np.int64]
-Sure = NDArray[np.floating[Any]]
-Epoch = tuple[Codes, Codes, Sure]
-"""Given and predicted class of each sample, -1 for unknown, and how sure the network is of it."""
+from lossan.detectors._one_way import NOTABLE, fit_one_way
+from lossan.detectors._pair_counts import BINS, Epoch, PairCounts
 
-_BINS = 24  # by how sure the network is of a class, each of as many of its samples
+Vector = NDArray[np.float64]
+Keys = NDArray[np.int64]
+
 _SEEN = 60  # samples taken for a class, to say anything about it
 _CONFIDENT = 0.55  # probability, in the middle of the surest quarter: else a class is never sure
 _OFTEN = 10.0  # samples of a pair, to be judged by itself
 _FLOORS = np.append(3e-5, np.geomspace(1e-4, 0.9, 45))
 _HARD = np.append(0.0, np.geomspace(1e-3, 1.0, 30))
-_PLACE = (np.arange(_BINS) + 0.5) / _BINS
-# how right labels thin out towards the surest: fast at first, or only at the end
-_SHAPES = [(1 - _PLACE) ** k for k in (1, 2, 4, 8, 16)] + [1 - _PLACE**k for k in (2, 4)]
+_PLACE = (np.arange(BINS) + 0.5) / BINS
+# how right labels thin out towards the surest: at once, or only at the end
+_THIN = [(1 - _PLACE) ** k for k in (1, 2, 4, 8, 16)]
+_LATE = [1 - _PLACE**k for k in (2, 4)]
 _BLOCK = 2048  # pairs at once: 25 MB
 _ROUNDS = 300
 SIGNIFICANT, SURE = 3.317, 7.568
 """Nats of likelihood, half a quantile of chi-square: one parameter, at 99%, and at 99.99%."""
 _MISFIT = 0.002  # nats a sample: what shapes that are nearly right may gain
-_NOTABLE = 0.035  # fewer labels of a pair than this are ambiguous in any gold standard
+_LEAST = 1e-3  # of a pair's labels are wrong where others are mistaken one way
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +79,11 @@ def fit_floors(
 
     Rates differ where several explain the samples better than one does, at the 0.01% level and by
     0.002 nats a sample, as shapes which are only nearly right gain with their number; and where
-    one of them is 3.5% or more. Classes of which the network is never sure are left out: it may
-    still be learning them.
+    one of them is 3.5% or more. They do so too where classes are mistaken for others one way only
+    (`fit_one_way`): there the rate is what stands on the other class in the surer half. As wrong
+    labels are then known to be there, hard ones are no longer thought to stay until the surest end.
+
+    Classes of which the network is never sure are left out: it may still be learning them.
 
     Parameters
     ----------
@@ -105,28 +106,45 @@ def fit_floors(
     """
     if n_classes > 2 and n_samples < _SEEN * n_classes:
         return _of_all(epochs, weights, n_classes, n_samples)
-    cells, counts, totals, peaks = _counted(epochs, weights, n_classes)
-    everyone = totals.sum()
-    totals[peaks < _CONFIDENT] = 0
-    size = totals.sum(axis=1)
+    weighed = zip(epochs, weights, strict=True)
+    counted = [PairCounts.of(epoch, n_classes) for epoch, weight in weighed if weight > 0]
+    mean = PairCounts.mean(counted, weights[weights > 0])
+    everyone = mean.totals.sum()
+    mean.totals[mean.peaks < _CONFIDENT] = 0
+    size = mean.totals.sum(axis=1)
     if n_classes < 2 or not (size >= _SEEN).any():
         return None
-    keys, of_pairs, of_others, others = _pooled(cells, counts, size)
+    keys, of_pairs, of_others, others = _pooled(mean, size)
     there = np.flatnonzero((size >= _SEEN) & (others > 0))
     stands_on = np.concatenate([keys % n_classes, there])
-    fits = _profiles(np.concatenate([of_pairs, of_others[there]]), totals[stands_on])
     many = np.concatenate([np.ones(len(keys)), others[there]])
+    counts, totals = np.concatenate([of_pairs, of_others[there]]), mean.totals[stands_on]
+    fits = _profiles(counts, totals, _THIN + _LATE)
     known, usual, gain = _shrunk(fits, many)
+    differ = gain >= max(SURE, _MISFIT * everyone) and known.max() >= NOTABLE
+    of_one = many @ fits
+    one_way = fit_one_way(keys, mean, counted)
+    if one_way.nats > 0:
+        if not differ:  # then none is explained by hard labels that stay to the end
+            known, gain = _shrunk(_profiles(counts, totals, _THIN), many)[0], 0.0
+        known[: len(keys)] = np.maximum(known[: len(keys)], one_way.rates)
+        known = np.maximum(known, _LEAST)
+        usual = float(many @ known / many.sum())
+        gain, differ = max(gain, one_way.nats), True
     rates = np.full(n_classes, usual)
     rates[there] = known[len(keys) :]
-    differ = gain >= max(SURE, _MISFIT * everyone) and known.max() >= _NOTABLE
-    trust = 1 - SIGNIFICANT / gain if differ else 0.0
-    of_one = many @ fits
     shares = known * size[stands_on] / everyone
     seen = differ or of_one.max() - of_one[0] >= SIGNIFICANT
-    wrong = float(many @ shares) if seen else 0.0
     first = slice(len(keys))
-    return Floors(keys, known[first], shares[first], rates, usual, trust, wrong)
+    return Floors(
+        keys=keys,
+        rates=known[first],
+        shares=shares[first],
+        others=rates,
+        usual=usual,
+        trust=1 - SIGNIFICANT / gain if differ else 0.0,
+        wrong=float(many @ shares) if seen else 0.0,
+    )
 
 
 def _of_all(
@@ -146,86 +164,34 @@ def _of_all(
     )
 
 
-def _counted(
-    epochs: Iterable[Epoch], weights: Vector, n_classes: int
-) -> tuple[Keys, Vector, Vector, Vector]:
-    """Count samples by pair and bin, and by predicted class and bin, as means over the epochs.
-
-    Returns cells (pair times the number of bins, plus the bin), the counts of those labelled
-    otherwise, the counts of all, of shape (n_classes, n_bins), and how sure the network is of each
-    class in the middle of the surest quarter.
-    """
-    totals, peaks = np.zeros(n_classes * _BINS), np.zeros(n_classes)
-    cells: list[Keys] = [np.empty(0, np.int64)]
-    counts: list[Vector] = [np.empty(0)]
-    for (given, predicted, sure), weight in zip(epochs, weights / weights.sum(), strict=True):
-        known = (given >= 0) & (predicted >= 0) & ~np.isnan(sure)
-        if weight <= 0 or not known.any():
-            continue
-        own, taken = given[known], predicted[known]
-        bins, peak = _bins(taken, sure[known], n_classes)
-        peaks += weight * peak
-        totals += weight * np.bincount(taken * _BINS + bins, minlength=len(totals))
-        other = own != taken
-        pair = own[other].astype(np.int64) * n_classes + taken[other]
-        found, count = np.unique(pair * _BINS + bins[other], return_counts=True)
-        cells.append(found)
-        counts.append(weight * count)
-    every, place = np.unique(np.concatenate(cells), return_inverse=True)
-    total = np.asarray(np.bincount(place, np.concatenate(counts)), np.float64)
-    return every, total, totals.reshape(n_classes, _BINS), peaks
-
-
-def _bins(taken: Codes, sure: Sure, n_classes: int) -> tuple[NDArray[np.int8], Vector]:
-    """Return each sample's bin among those taken for the same class, and each class's peak."""
-    bins, peaks = np.empty(len(taken), np.int8), np.zeros(n_classes)
-    of_class = np.argsort(taken, kind="stable")
-    ends = np.cumsum(np.bincount(taken, minlength=n_classes))
-    for own, members in enumerate(np.split(of_class, ends[:-1])):
-        if len(members):
-            bins[members] = _ranked(sure[members]) * _BINS
-            peaks[own] = np.quantile(sure[members], 7 / 8)
-    return bins, peaks
-
-
-def _ranked(values: Sure) -> Vector:
-    """Return each value's place among all, from 0 to below 1; equals share the middle one."""
-    order = np.argsort(values, kind="stable")
-    ordered = values[order]
-    first = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
-    ends = np.append(first[1:], len(values))
-    places = np.empty(len(values))
-    places[order] = np.repeat((first + ends - 1) / (2 * len(values)), ends - first)
-    return places
-
-
-def _pooled(cells: Keys, counts: Vector, size: Vector) -> tuple[Keys, Vector, Vector, Vector]:
+def _pooled(counted: PairCounts, size: Vector) -> tuple[Keys, Vector, Vector, Vector]:
     """Part the pairs seen often from the others, which are judged as one a predicted class.
 
     ``size`` is how many samples are taken for each class. Returns keys and counts of those seen
     often, the mean counts of the others by predicted class, and how many they are.
     """
     n_classes = len(size)
-    pair, at = cells // _BINS, cells % _BINS
+    pair, at = np.divmod(counted.cells, BINS)
+    counts = counted.counts
     known, place = np.unique(pair, return_inverse=True)
     enough = size[known % n_classes] >= _SEEN
     often = (np.bincount(place, counts, minlength=len(known)) >= _OFTEN) & enough
-    of_pairs = np.zeros((len(known), _BINS))
+    of_pairs = np.zeros((len(known), BINS))
     of_pairs[place, at] = counts
     rare = n_classes - 1 - np.bincount(known[often] % n_classes, minlength=n_classes)
     others = rare.astype(np.float64)
-    of_others = np.zeros((n_classes, _BINS))
+    of_others = np.zeros((n_classes, BINS))
     np.add.at(of_others, known[~often] % n_classes, of_pairs[~often])
     of_others /= np.maximum(others, 1)[:, None]
     return known[often], of_pairs[often], of_others, others
 
 
-def _profiles(counts: Vector, totals: Vector) -> Vector:
+def _profiles(counts: Vector, totals: Vector, shapes: list[Vector]) -> Vector:
     """Return the log-likelihood of each floor at the hard labels that fit best, highest 0."""
     best = np.full((len(counts), len(_FLOORS)), -np.inf)
-    for shape in _SHAPES:
+    for shape in shapes:
         rate = np.clip(_FLOORS[:, None, None] + _HARD[:, None] * shape, 1e-9, 0.999)
-        rate = rate.reshape(-1, _BINS).T
+        rate = rate.reshape(-1, BINS).T
         inside, outside = np.log(rate), np.log1p(-rate)
         for begin in range(0, len(counts), _BLOCK):
             part = slice(begin, begin + _BLOCK)

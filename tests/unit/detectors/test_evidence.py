@@ -52,7 +52,7 @@ def test_no_split_wants_nothing():
         ({"half": 0.05}, 0.125),  # a quarter more than the rates say
         ({"half": 0.2, "whole": 0.09}, 0.18),  # more are firmly contradicted
         ({"half": 0.2, "whole": 0.15}, 0.2),  # twice as many as whole, but no more than half
-        ({"half": 0.1, "lapse": Lapse(0.32, 9.0)}, 0.2),
+        ({"half": 0.05, "lapse": Lapse(0.02, 9.0)}, 0.125),  # few of those learnt by heart lapse
     ],
 )
 def test_where_rates_differ_the_split_does_not_count(known, wanted):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binom, rankdata
+from scipy.stats import binom
 
 from lossan.detectors import _floors
 from lossan.detectors._floors import fit_floors
@@ -10,6 +10,7 @@ from lossan.detectors._floors import fit_floors
 N, K = 12_000, 4
 RARE = np.zeros((K, K))
 WEIGHTS = np.array([1.0, 2.0])
+SHAPES = _floors._THIN + _floors._LATE
 
 
 def planted(seed, rates, n=N, hard=0.2):
@@ -134,33 +135,10 @@ def test_small_classes_are_taken_together(rate):
         assert floors.wrong == pytest.approx(wrong, rel=0.25, abs=0.02)
 
 
-def test_counts_are_those_of_plain_loops():
-    epochs, _ = planted(0, np.full((K, K), 0.05) * (1 - np.eye(K)), n=500)
-    cells, counts, totals, peaks = _floors._counted(epochs, WEIGHTS, K)
-    wanted, of_all = {}, np.zeros_like(totals)
-    n_bins = totals.shape[1]
-    for (given, taken, sure), weight in zip(epochs, WEIGHTS / WEIGHTS.sum(), strict=True):
-        for true in range(K):
-            members = np.flatnonzero(taken == true)
-            place = (rankdata(sure[members]) - 1) / len(members)
-            for row, at in zip(members, (place * n_bins).astype(int), strict=True):
-                of_all[true, at] += weight
-                if given[row] != true:
-                    key = ((given[row] * K) + true) * n_bins + at
-                    wanted[key] = wanted.get(key, 0) + weight
-    np.testing.assert_allclose(totals, of_all)
-    surest = [
-        [np.sort(sure[taken == true])[-len(sure[taken == true]) // 8] for true in range(K)]
-        for _, taken, sure in epochs
-    ]
-    np.testing.assert_allclose(peaks, np.average(surest, axis=0, weights=WEIGHTS), atol=0.02)
-    assert dict(zip(cells.tolist(), counts.tolist(), strict=True)) == pytest.approx(wanted)
-
-
 def test_a_flat_share_is_the_floor():
     """By hand: 3 of 10 in each bin, which hard labels that thin out cannot explain."""
     totals = np.full((1, 24), 10.0)
-    fits = _floors._profiles(0.3 * totals, totals)[0]
+    fits = _floors._profiles(0.3 * totals, totals, SHAPES)[0]
     assert _floors._FLOORS[fits.argmax()] == pytest.approx(0.3, rel=0.23)  # the grid's step
     far = binom.logpmf(72, 240, 0.05) - binom.logpmf(72, 240, 0.3)
     assert far < fits[np.abs(_floors._FLOORS - 0.05).argmin()] < -3  # hard labels explain some
@@ -171,7 +149,7 @@ def test_the_distribution_of_floors_is_the_likeliest():
     rng = np.random.default_rng(0)
     counts = rng.binomial(50, np.repeat([0.02, 0.3], 20)[:, None], (40, 24)).astype(float)
     many = rng.integers(1, 4, 40).astype(float)
-    fits = _floors._profiles(counts, np.full((40, 24), 50.0))
+    fits = _floors._profiles(counts, np.full((40, 24), 50.0), SHAPES)
     known, usual, gain = _floors._shrunk(fits, many)
     likely, share = np.exp(fits), np.zeros(fits.shape[1])
     share[10] = 1.0
