@@ -22,7 +22,6 @@ _ENOUGH = 2000  # samples: with fewer, unsqueezed margins show nothing
 _MISFIT = 0.0065  # nats a sample: what a null that is nearly right may gain, 3.9 of 600 samples
 _FEW = 1000  # samples: of more, the first epochs show an excess of hard right ones
 _RARE = 0.01  # fewer wrong labels than this are those of any gold standard
-_NEAR = 1.25  # times: that rates of pairs of classes are low by
 _FIRM = 0.25  # of the contradicted, as many are so firmly where labels are wrong: mirrored, a half
 _FIRM_EARLY = 0.18  # fewer than these say nothing while a network is still learning
 _SETTLED = 5  # epochs: after fewer a network still contradicts labels firmly that it will confirm
@@ -42,6 +41,8 @@ class Seen:
         None where it is not significant.
     wrong : float
         The share of wrong labels by the rates of pairs of classes; 0 where it may be none.
+    expected : float
+        The same, with those that the rates miss.
     differ : bool
         Whether these rates surely differ.
     denied : bool
@@ -57,6 +58,7 @@ class Seen:
 
     lapse: Lapse | None
     wrong: float
+    expected: float
     differ: bool
     denied: bool
     against: float
@@ -77,6 +79,7 @@ class Seen:
         return cls(
             lapse=lapse if there else None,
             wrong=wrong,
+            expected=floors.expected if floors is not None else 0.0,
             differ=differ,
             denied=denied,
             against=against,
@@ -107,7 +110,7 @@ class Seen:
     def wanted(self, split: float) -> float:
         """Return the share to flag that several readings agree on."""
         if self.differ:
-            return max(_NEAR * self.wrong, min(self.half, 2 * self.whole))
+            return max(self.expected, min(self.half, 2 * self.whole))
         return split * float(np.clip(self.half / split, _LEAST_HALF, 1.0)) ** 0.25 if split else 0.0
 
 

@@ -33,6 +33,7 @@ _ROUNDS = 300
 SIGNIFICANT, SURE = 3.317, 7.568
 """Nats of likelihood, half a quantile of chi-square: one parameter, at 99%, and at 99.99%."""
 _MISFIT = 0.002  # nats a sample: what shapes that are nearly right may gain
+_NEAR = 1.25  # times: that floors are low by
 _LEAST = 1e-3  # of a pair's labels are wrong where others are mistaken one way
 
 
@@ -56,6 +57,9 @@ class Floors:
         From 0, where one rate may explain all pairs, to 1, where none does.
     wrong : float
         The share of all labels that are wrong by these rates; 0 where it may be none.
+    expected : float
+        The same, a quarter more by those rates that are floors: a fifth or so of the wrong labels
+        do not stay until the surest end.
     """
 
     keys: Keys
@@ -65,6 +69,7 @@ class Floors:
     usual: float
     trust: float
     wrong: float
+    expected: float
 
 
 def fit_floors(
@@ -80,8 +85,8 @@ def fit_floors(
     Rates differ where several explain the samples better than one does, at the 0.01% level and by
     0.002 nats a sample, as shapes which are only nearly right gain with their number; and where
     one of them is 3.5% or more. They do so too where classes are mistaken for others one way only
-    (`fit_one_way`): there the rate is what stands on the other class in the surer half. As wrong
-    labels are then known to be there, hard ones are no longer thought to stay until the surest end.
+    (`fit_one_way`), there by the rate that it finds. As wrong labels are then known to be there,
+    hard ones are no longer thought to stay until the surest end.
 
     Classes of which the network is never sure are left out: it may still be learning them.
 
@@ -119,31 +124,53 @@ def fit_floors(
     stands_on = np.concatenate([keys % n_classes, there])
     many = np.concatenate([np.ones(len(keys)), others[there]])
     counts, totals = np.concatenate([of_pairs, of_others[there]]), mean.totals[stands_on]
-    fits = _profiles(counts, totals, _THIN + _LATE)
-    known, usual, gain = _shrunk(fits, many)
-    differ = gain >= max(SURE, _MISFIT * everyone) and known.max() >= NOTABLE
-    of_one = many @ fits
     one_way = fit_one_way(keys, mean, counted)
-    if one_way.nats > 0:
-        if not differ:  # then none is explained by hard labels that stay to the end
-            known, gain = _shrunk(_profiles(counts, totals, _THIN), many)[0], 0.0
-        known[: len(keys)] = np.maximum(known[: len(keys)], one_way.rates)
-        known = np.maximum(known, _LEAST)
-        usual = float(many @ known / many.sum())
-        gain, differ = max(gain, one_way.nats), True
-    rates = np.full(n_classes, usual)
-    rates[there] = known[len(keys) :]
-    shares = known * size[stands_on] / everyone
-    seen = differ or of_one.max() - of_one[0] >= SIGNIFICANT
+    found = _read(counts, totals, many, np.append(one_way.rates, np.zeros(len(there))), everyone)
     first = slice(len(keys))
+    usual = float(many @ found.rates / many.sum())
+    rates = np.full(n_classes, usual)
+    rates[there] = found.rates[len(keys) :]
+    shares = many * size[stands_on] / everyone
+    gain = max(found.gain, one_way.nats)
     return Floors(
         keys=keys,
-        rates=known[first],
-        shares=shares[first],
+        rates=found.rates[first],
+        shares=(found.rates * shares)[first],
         others=rates,
         usual=usual,
-        trust=1 - SIGNIFICANT / gain if differ else 0.0,
-        wrong=float(many @ shares) if seen else 0.0,
+        trust=1 - SIGNIFICANT / gain if gain > 0 else 0.0,
+        wrong=float(found.rates @ shares) if found.seen else 0.0,
+        expected=float(found.expected @ shares) if found.seen else 0.0,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """Rates of pairs, as read and as expected, and what shows them.
+
+    ``gain`` is that of several rates over one, 0 where they may be the same.
+    """
+
+    rates: Vector
+    expected: Vector
+    gain: float
+    seen: bool
+
+
+def _read(counts: Vector, totals: Vector, many: Vector, one_way: Vector, everyone: float) -> _Read:
+    """Read the rates, each of so many pairs, of which some are known to be mistaken one way."""
+    fits = _profiles(counts, totals, _THIN + _LATE)
+    floors, gain = _shrunk(fits, many)
+    of_one, mistaken = many @ fits, bool(one_way.any())
+    differ = gain >= max(SURE, _MISFIT * everyone) and floors.max() >= NOTABLE
+    if mistaken and not differ:  # wrong labels are known to be there: none is hard until the end
+        floors, gain = _shrunk(_profiles(counts, totals, _THIN), many)
+    floors = np.maximum(floors, _LEAST) if mistaken else floors
+    return _Read(
+        rates=np.maximum(floors, one_way),
+        expected=np.where(one_way > floors, one_way, _NEAR * floors),
+        gain=gain if differ else 0.0,
+        seen=differ or mistaken or bool(of_one.max() - of_one[0] >= SIGNIFICANT),
     )
 
 
@@ -201,10 +228,10 @@ def _profiles(counts: Vector, totals: Vector, shapes: list[Vector]) -> Vector:
     return best - best.max(axis=1, keepdims=True)
 
 
-def _shrunk(fits: Vector, many: Vector) -> tuple[Vector, float, float]:
-    """Return each floor's mean, the mean of all, and by how much one floor for all is worse.
+def _shrunk(fits: Vector, many: Vector) -> tuple[Vector, float]:
+    """Return each floor's mean, and by how much one floor for all is worse, in nats of likelihood.
 
-    In nats of likelihood; each row of ``fits`` stands for so many pairs.
+    Each row of ``fits`` stands for so many pairs.
     """
     likely = np.exp(fits)
     share = np.full(len(_FLOORS), 1 / len(_FLOORS))
@@ -212,5 +239,4 @@ def _shrunk(fits: Vector, many: Vector) -> tuple[Vector, float, float]:
         belongs = likely * share
         belongs /= belongs.sum(axis=1, keepdims=True)
         share = many @ belongs / many.sum()
-    gain = float(many @ np.log(likely @ share) - (many @ fits).max())
-    return belongs @ _FLOORS, float(share @ _FLOORS), gain
+    return belongs @ _FLOORS, float(many @ np.log(likely @ share) - (many @ fits).max())

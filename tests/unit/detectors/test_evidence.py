@@ -15,7 +15,14 @@ PLAIN = np.array([-1.0] * 10 + [0.2, 0.3, 0.6, 0.9, 1.1, 1.4])
 
 
 def seen(**known):
-    nothing = {"lapse": None, "wrong": 0.0, "differ": False, "denied": False, "against": 0.3}
+    nothing = {
+        "lapse": None,
+        "wrong": 0.0,
+        "expected": 0.0,
+        "differ": False,
+        "denied": False,
+        "against": 0.3,
+    }
     firmly = {"half": 0.1, "whole": 0.05}
     return Seen(**{**nothing, **firmly, "many": True, "settled": True, **known})
 
@@ -49,14 +56,14 @@ def test_no_split_wants_nothing():
 @pytest.mark.parametrize(
     ("known", "wanted"),
     [
-        ({"half": 0.05}, 0.125),  # a quarter more than the rates say
+        ({"half": 0.05}, 0.125),  # as many as are expected
         ({"half": 0.2, "whole": 0.09}, 0.18),  # more are firmly contradicted
         ({"half": 0.2, "whole": 0.15}, 0.2),  # twice as many as whole, but no more than half
         ({"half": 0.05, "lapse": Lapse(0.02, 9.0)}, 0.125),  # few of those learnt by heart lapse
     ],
 )
 def test_where_rates_differ_the_split_does_not_count(known, wanted):
-    found = seen(wrong=0.1, differ=True, **known)
+    found = seen(wrong=0.1, expected=0.125, differ=True, **known)
     assert_allclose([found.wanted(0.9), found.wanted(0.01)], wanted)
 
 

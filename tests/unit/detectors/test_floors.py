@@ -60,6 +60,7 @@ def test_labels_wrong_anywhere_have_one_rate():
         floors = fit_floors(epochs, WEIGHTS, K, N)
         assert floors.trust == 0
         assert floors.wrong == pytest.approx(wrong, rel=0.25)
+        assert floors.expected == pytest.approx(1.25 * floors.wrong)
 
 
 @pytest.mark.parametrize("hard", [0.0, 0.2, 0.4])
@@ -144,13 +145,34 @@ def test_a_flat_share_is_the_floor():
     assert far < fits[np.abs(_floors._FLOORS - 0.05).argmin()] < -3  # hard labels explain some
 
 
+def test_a_quarter_more_than_a_floor_is_expected_but_no_more_than_a_rate_one_way():
+    totals = np.full((2, 24), 200.0)
+    found = _floors._read(0.2 * totals, totals, np.ones(2), np.array([0.0, 0.4]), 2 * 24 * 200.0)
+    np.testing.assert_allclose(found.rates, [0.2, 0.4], rtol=0.12)  # the grid's step
+    np.testing.assert_allclose(found.expected, [1.25 * found.rates[0], 0.4])
+    assert found.seen
+    assert found.gain == 0  # one floor explains both
+
+
+def test_where_some_are_mistaken_one_way_no_hard_label_stays_until_the_surest():
+    """What thins out at the end only is hard, unless wrong labels are known to be there."""
+    totals = np.full((1, 24), 200.0)
+    counts = 0.2 * totals * (1 - (np.arange(24) / 24) ** 4)
+    alone, known = (
+        _floors._read(counts, totals, np.ones(1), one_way, 24 * 200.0)
+        for one_way in (np.zeros(1), np.full(1, 1e-9))
+    )
+    assert alone.rates[0] < 0.02
+    assert known.rates[0] > 0.05
+
+
 def test_the_distribution_of_floors_is_the_likeliest():
     """Lindsay 1983: it is where no other floor would gain, and so it is found by any way."""
     rng = np.random.default_rng(0)
     counts = rng.binomial(50, np.repeat([0.02, 0.3], 20)[:, None], (40, 24)).astype(float)
     many = rng.integers(1, 4, 40).astype(float)
     fits = _floors._profiles(counts, np.full((40, 24), 50.0), SHAPES)
-    known, usual, gain = _floors._shrunk(fits, many)
+    known, gain = _floors._shrunk(fits, many)
     likely, share = np.exp(fits), np.zeros(fits.shape[1])
     share[10] = 1.0
     for step in range(2000):  # Wu 1978: towards the floor that would gain most
@@ -161,5 +183,5 @@ def test_the_distribution_of_floors_is_the_likeliest():
     other = many @ np.log(likely @ share) - (many @ fits).max()
     assert gain == pytest.approx(other, abs=0.3)
     assert gain > 100
-    assert usual == pytest.approx(share @ _floors._FLOORS, rel=0.02)
+    assert many @ known / many.sum() == pytest.approx(share @ _floors._FLOORS, rel=0.02)
     np.testing.assert_allclose(known, np.repeat([0.02, 0.3], 20), rtol=0.25)
