@@ -74,8 +74,8 @@ class Auto(Detector):
        well, at the 2% level, before wrong labels are learnt by heart. Where the rates of pairs of
        more than two classes show no wrong label, an excess is not asked for and a lapse rate must
        be significant at the 0.01% level. A network of fewer than five epochs is still learning:
-       unless 18% of the contradicted labels are firmly so, nothing it says counts. Without any of
-       these nothing is flagged, unless the user knows that some labels are wrong.
+       unless 18% of the contradicted labels are firmly so, nothing counts but rates that differ.
+       Without any of these nothing is flagged, unless the user knows that some labels are wrong.
     3. How many are flagged is read from the paper's split of the six features in two, which knows
        when a sample was learnt as well as how high its losses are, and from the share of labels
        contradicted at least half as firmly as a typical one is confirmed: the one takes hard

@@ -116,7 +116,7 @@ class Seen:
 
 def lacking(seen: Seen, score: Vector, against: Matrix, weights: Vector, scale: Margins) -> float:
     """Return how many nats an excess lacks to be seen; 0 where it is, or needs not be."""
-    if not seen.settled and seen.firm < _FIRM_EARLY:
+    if not (seen.settled or seen.differ) and seen.firm < _FIRM_EARLY:
         return _SEEN
     if seen.enough:
         return 0.0

@@ -120,9 +120,10 @@ def test_mild_contradictions_of_a_young_network_say_nothing(epochs, counts):
     settled = Seen.of(-np.ones(10), 10, epochs, None).settled
     mild = seen(lapse=Lapse(0.1, 50.0), whole=0.17 * 0.3, settled=settled)
     firm = seen(lapse=Lapse(0.1, 50.0), whole=0.19 * 0.3, settled=settled)
-    lack = [lacking(of, np.ones(6000), against, weights, scale) for of in (mild, firm)]
-    assert (lack[0] == 0) == counts
-    assert lack[1] == 0
+    differ = seen(wrong=0.05, differ=True, whole=0.0, settled=settled)
+    of_all = (mild, firm, differ)
+    lack = [lacking(of, np.ones(6000), against, weights, scale) == 0 for of in of_all]
+    assert lack == [counts, True, True]
 
 
 def test_a_young_network_may_still_know():
