@@ -72,17 +72,17 @@ class Auto(Detector):
        those: there the gain must be larger the more samples there are, as that of a null which is
        only nearly right is; and of fewer than 1,000 the first eight epochs of more are asked as
        well, at the 2% level, before wrong labels are learnt by heart. Where the rates of pairs of
-       more than two classes show no wrong label, an excess is not asked for and a lapse rate must
-       be significant at the 0.01% level. A network of fewer than five epochs is still learning:
-       unless 18% of the contradicted labels are firmly so, nothing counts but rates that differ.
-       Without any of these nothing is flagged, unless the user knows that some labels are wrong.
+       more than two classes show no wrong label, neither an excess nor a lapse rate counts. A
+       network of fewer than five epochs is still learning: unless 18% of the contradicted labels
+       are firmly so, nothing counts but rates that differ. Without any of these nothing is
+       flagged, unless the user knows that some labels are wrong.
     3. How many are flagged is read from the paper's split of the six features in two, which knows
        when a sample was learnt as well as how high its losses are, and from the share of labels
        contradicted at least half as firmly as a typical one is confirmed: the one takes hard
        samples for wrong labels, the other leaves out those learnt by heart, so where it is less
        the geometric mean is taken, three quarters of it the split. Where the rates of pairs of
        classes differ, the split is of confused classes rather than of labels. The rates leave out
-       every hard sample, and a fifth or so of the wrong labels: a quarter more than they say is
+       every hard sample, and a sixth or so of the wrong labels: a fifth more than they say is
        flagged, or what is firmly contradicted if that is more. No more are flagged than are
        contradicted in the first eight epochs. The excess of the scores, begun where about as many
        right labels are left out as there seem to be wrong ones, gives the probabilities, moved so

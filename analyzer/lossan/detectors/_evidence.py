@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from lossan.detectors._contradiction import Margins, average
 from lossan.detectors._epochs import EARLY, LEAST, SHARP, early
-from lossan.detectors._floors import SIGNIFICANT, SURE, Floors
+from lossan.detectors._floors import SIGNIFICANT, Floors
 from lossan.excess import fit_excess
 from lossan.lapse import Lapse, fit_lapse
 
@@ -22,6 +22,7 @@ _ENOUGH = 2000  # samples: with fewer, unsqueezed margins show nothing
 _MISFIT = 0.0065  # nats a sample: what a null that is nearly right may gain, 3.9 of 600 samples
 _FEW = 1000  # samples: of more, the first epochs show an excess of hard right ones
 _RARE = 0.01  # fewer wrong labels than this are those of any gold standard
+_NEAR = 1.2  # times: that rates of pairs of classes are low by
 _FIRM = 0.25  # of the contradicted, as many are so firmly where labels are wrong: mirrored, a half
 _FIRM_EARLY = 0.18  # fewer than these say nothing while a network is still learning
 _SETTLED = 5  # epochs: after fewer a network still contradicts labels firmly that it will confirm
@@ -38,11 +39,9 @@ class Seen:
     Parameters
     ----------
     lapse : Lapse, optional
-        None where it is not significant.
+        None where it is not significant, or the rates of pairs of classes deny it.
     wrong : float
         The share of wrong labels by the rates of pairs of classes; 0 where it may be none.
-    expected : float
-        The same, with those that the rates miss.
     differ : bool
         Whether these rates surely differ.
     denied : bool
@@ -58,7 +57,6 @@ class Seen:
 
     lapse: Lapse | None
     wrong: float
-    expected: float
     differ: bool
     denied: bool
     against: float
@@ -74,12 +72,11 @@ class Seen:
         many = classes > 2
         denied = floors is not None and many and wrong == 0
         lapse = fit_lapse(-plain, classes)
-        there = lapse.gain >= (SURE if denied else SIGNIFICANT) and lapse.share >= _RARE
+        there = lapse.gain >= SIGNIFICANT and lapse.share >= _RARE and not denied
         against, half, whole = (float((plain > firm).mean()) for firm in (0.0, 0.5, 1.0))
         return cls(
             lapse=lapse if there else None,
             wrong=wrong,
-            expected=floors.expected if floors is not None else 0.0,
             differ=differ,
             denied=denied,
             against=against,
@@ -110,7 +107,7 @@ class Seen:
     def wanted(self, split: float) -> float:
         """Return the share to flag that several readings agree on."""
         if self.differ:
-            return max(self.expected, min(self.half, 2 * self.whole))
+            return max(_NEAR * self.wrong, min(self.half, 2 * self.whole))
         return split * float(np.clip(self.half / split, _LEAST_HALF, 1.0)) ** 0.25 if split else 0.0
 
 

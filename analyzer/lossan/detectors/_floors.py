@@ -33,8 +33,9 @@ _ROUNDS = 300
 SIGNIFICANT, SURE = 3.317, 7.568
 """Nats of likelihood, half a quantile of chi-square: one parameter, at 99%, and at 99.99%."""
 _MISFIT = 0.002  # nats a sample: what shapes that are nearly right may gain
-_NEAR = 1.25  # times: that floors are low by
-_LEAST = 1e-3  # of a pair's labels are wrong where others are mistaken one way
+_LEAST = (
+    0.01  # of a class's labels are wrong where some are mistaken one way, when pairs are ranked
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,9 +58,6 @@ class Floors:
         From 0, where one rate may explain all pairs, to 1, where none does.
     wrong : float
         The share of all labels that are wrong by these rates; 0 where it may be none.
-    expected : float
-        The same, a quarter more by those rates that are floors: a fifth or so of the wrong labels
-        do not stay until the surest end.
     """
 
     keys: Keys
@@ -69,7 +67,6 @@ class Floors:
     usual: float
     trust: float
     wrong: float
-    expected: float
 
 
 def fit_floors(
@@ -119,40 +116,36 @@ def fit_floors(
     size = mean.totals.sum(axis=1)
     if n_classes < 2 or not (size >= _SEEN).any():
         return None
-    keys, of_pairs, of_others, others = _pooled(mean, size)
+    keys, of_pairs, of_rest, others = _pooled(mean, size)
     there = np.flatnonzero((size >= _SEEN) & (others > 0))
     stands_on = np.concatenate([keys % n_classes, there])
     many = np.concatenate([np.ones(len(keys)), others[there]])
-    counts, totals = np.concatenate([of_pairs, of_others[there]]), mean.totals[stands_on]
+    counts, totals = np.concatenate([of_pairs, of_rest[there]]), mean.totals[stands_on]
     one_way = fit_one_way(keys, mean, counted)
     found = _read(counts, totals, many, np.append(one_way.rates, np.zeros(len(there))), everyone)
-    first = slice(len(keys))
-    usual = float(many @ found.rates / many.sum())
-    rates = np.full(n_classes, usual)
-    rates[there] = found.rates[len(keys) :]
-    shares = many * size[stands_on] / everyone
     gain = max(found.gain, one_way.nats)
+    rates = np.maximum(found.rates, _LEAST / (n_classes - 1)) if one_way.nats > 0 else found.rates
+    usual = float(many @ rates / many.sum())
+    of_others = np.full(n_classes, usual)
+    of_others[there] = rates[len(keys) :]
+    shares = many * size[stands_on] / everyone
+    first = slice(len(keys))
     return Floors(
         keys=keys,
-        rates=found.rates[first],
+        rates=rates[first],
         shares=(found.rates * shares)[first],
-        others=rates,
+        others=of_others,
         usual=usual,
         trust=1 - SIGNIFICANT / gain if gain > 0 else 0.0,
         wrong=float(found.rates @ shares) if found.seen else 0.0,
-        expected=float(found.expected @ shares) if found.seen else 0.0,
     )
 
 
 @dataclass(frozen=True, eq=False)
 class _Read:
-    """Rates of pairs, as read and as expected, and what shows them.
-
-    ``gain`` is that of several rates over one, 0 where they may be the same.
-    """
+    """Rates of pairs; the gain of several over one, 0 where they may be one; whether any is."""
 
     rates: Vector
-    expected: Vector
     gain: float
     seen: bool
 
@@ -165,10 +158,8 @@ def _read(counts: Vector, totals: Vector, many: Vector, one_way: Vector, everyon
     differ = gain >= max(SURE, _MISFIT * everyone) and floors.max() >= NOTABLE
     if mistaken and not differ:  # wrong labels are known to be there: none is hard until the end
         floors, gain = _shrunk(_profiles(counts, totals, _THIN), many)
-    floors = np.maximum(floors, _LEAST) if mistaken else floors
     return _Read(
         rates=np.maximum(floors, one_way),
-        expected=np.where(one_way > floors, one_way, _NEAR * floors),
         gain=gain if differ else 0.0,
         seen=differ or mistaken or bool(of_one.max() - of_one[0] >= SIGNIFICANT),
     )

@@ -8,6 +8,7 @@ import lossan
 from lossan import build_log
 from lossan.detectors._contradiction import Margins
 from lossan.detectors._evidence import Seen, lacking
+from lossan.detectors._floors import Floors
 from lossan.lapse import Lapse
 
 # ten labels confirmed, and contradicted by .2, .3, .6, .9, 1.1 and 1.4 typical margins
@@ -15,14 +16,7 @@ PLAIN = np.array([-1.0] * 10 + [0.2, 0.3, 0.6, 0.9, 1.1, 1.4])
 
 
 def seen(**known):
-    nothing = {
-        "lapse": None,
-        "wrong": 0.0,
-        "expected": 0.0,
-        "differ": False,
-        "denied": False,
-        "against": 0.3,
-    }
+    nothing = {"lapse": None, "wrong": 0.0, "differ": False, "denied": False, "against": 0.3}
     firmly = {"half": 0.1, "whole": 0.05}
     return Seen(**{**nothing, **firmly, "many": True, "settled": True, **known})
 
@@ -56,14 +50,14 @@ def test_no_split_wants_nothing():
 @pytest.mark.parametrize(
     ("known", "wanted"),
     [
-        ({"half": 0.05}, 0.125),  # as many as are expected
+        ({"half": 0.05}, 0.12),  # a fifth more than the rates say
         ({"half": 0.2, "whole": 0.09}, 0.18),  # more are firmly contradicted
         ({"half": 0.2, "whole": 0.15}, 0.2),  # twice as many as whole, but no more than half
-        ({"half": 0.05, "lapse": Lapse(0.02, 9.0)}, 0.125),  # few of those learnt by heart lapse
+        ({"half": 0.05, "lapse": Lapse(0.02, 9.0)}, 0.12),  # few of those learnt by heart lapse
     ],
 )
 def test_where_rates_differ_the_split_does_not_count(known, wanted):
-    found = seen(wrong=0.1, expected=0.125, differ=True, **known)
+    found = seen(wrong=0.1, differ=True, **known)
     assert_allclose([found.wanted(0.9), found.wanted(0.01)], wanted)
 
 
@@ -163,3 +157,15 @@ def test_losses_that_do_not_part_in_two_are_judged_without_a_warning():
     found = lossan.analyze(log, detector="auto", settings={"some_wrong": True}).detection
     assert not found.flagged.any()
     assert found.noise_rate[0] == 0
+
+
+@pytest.mark.parametrize(("wrong", "there"), [(0.0, False), (0.02, True)])
+def test_rates_of_pairs_that_show_none_deny_a_lapse_rate(wrong, there):
+    """A network of many classes lapses: it contradicts some right labels however sure it is."""
+    rng = np.random.default_rng(0)
+    lapsing = np.where(rng.random(4000) < 0.05, -1, 1) * np.abs(rng.normal(1, 0.6, 4000))
+    none = np.empty(0)
+    floors = Floors(none.astype(np.int64), none, none, np.zeros(10), 0.0, 0.0, wrong)
+    assert (Seen.of(-lapsing, 10, 8, floors).lapse is not None) == there
+    assert Seen.of(-lapsing, 10, 8, None).lapse is not None
+    assert Seen.of(-lapsing, 2, 8, floors).lapse is not None  # of two classes they are few

@@ -141,7 +141,7 @@ def test_what_a_network_has_come_to_expect_is_found(seed):
     log, wrong = learnt(seed, rate=0.25)
     found = analyze(log, detector="auto").detection
     assert average_precision_score(wrong, found.score) > 0.65  # the mean loss: 0.3
-    assert wrong[found.flagged].mean() > 0.8
+    assert wrong[found.flagged].mean() > 0.75
     assert found.flagged[wrong].mean() > 0.45
     assert found.noise_rate[1] < wrong.mean() < found.noise_rate[2]
     assert "is surely 0 is labelled 2" in found.notes[0]
