@@ -33,9 +33,8 @@ _ROUNDS = 300
 SIGNIFICANT, SURE = 3.317, 7.568
 """Nats of likelihood, half a quantile of chi-square: one parameter, at 99%, and at 99.99%."""
 _MISFIT = 0.002  # nats a sample: what shapes that are nearly right may gain
-_LEAST = (
-    0.01  # of a class's labels are wrong where some are mistaken one way, when pairs are ranked
-)
+# of the samples of a class, in all pairs: where some are mistaken one way, none ranks lower
+_LEAST = 0.01
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,9 +23,9 @@ _HALF = BINS // 2  # the surer half of the samples taken for a class: hard ones 
 _SUREST = BINS * 3 // 4  # the quarter of those least like a wrong label, where these are learnt
 _TWICE = 2.0  # times as often as the other way round, and as common: classes are rarely just equal
 _LEVEL = 0.01  # of the pairs found, found by chance
+_SEEN = 30  # samples in the half, of either class
 NOTABLE = 0.035
 """Fewer labels of a pair than this share are ambiguous in any gold standard."""
-_SEEN = 30  # samples in the half, of either class
 
 
 @dataclass(frozen=True, eq=False)
