@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lossan.detectors._floors import Floors, fit_floors
+from lossan.detectors._pair_counts import looked_up
 from lossan.detectors._taken import Codes, classes_of, sureness, taken
 from lossan.losslog import LossLog
 
@@ -121,11 +122,7 @@ class Confusions:
 
     def _shift(self, pairs: Keys) -> Vector:
         """Return the logarithm of each pair's factor."""
-        shifts = self.others[pairs % len(self.classes)]
-        if len(self.keys):
-            place = np.minimum(np.searchsorted(self.keys, pairs), len(self.keys) - 1)
-            shifts = np.where(self.keys[place] == pairs, self.shifts[place], shifts)
-        return shifts
+        return looked_up(pairs, self.keys, self.shifts, self.others[pairs % len(self.classes)])
 
     def _pairs(self, log: LossLog, rows: Rows) -> Iterator[Keys]:
         """Yield the key of each sample's pair at each epoch, -1 where the given label is predicted.

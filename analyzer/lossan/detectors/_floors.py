@@ -111,7 +111,8 @@ def fit_floors(
     counted = [PairCounts.of(epoch, n_classes) for epoch, weight in weighed if weight > 0]
     mean = PairCounts.mean(counted, weights[weights > 0])
     everyone = mean.totals.sum()
-    mean.totals[mean.peaks < _CONFIDENT] = 0
+    unsure = mean.peaks < _CONFIDENT
+    mean = replace(mean, totals=np.where(unsure[:, None], 0.0, mean.totals))
     size = mean.totals.sum(axis=1)
     if n_classes < 2 or not (size >= _SEEN).any():
         return None

@@ -70,6 +70,22 @@ class PairCounts:
             np.asarray(share @ [e.peaks for e in epochs], np.float64),
         )
 
+    def between(self, low: int, high: int) -> tuple[Keys, Vector]:
+        """Return the pairs that are found from one bin to before another, and how often."""
+        bins = self.cells % BINS
+        inside = (bins >= low) & (bins < high)
+        pairs, place = np.unique(self.cells[inside] // BINS, return_inverse=True)
+        counts = np.bincount(place, self.counts[inside], minlength=len(pairs))
+        return pairs, np.asarray(counts, np.float64)
+
+
+def looked_up(keys: Keys, among: Keys, values: Vector, others: Vector | float) -> Vector:
+    """Return the values of keys that are among the known ones, which ascend, and others' else."""
+    if not len(among):
+        return np.broadcast_to(np.asarray(others, np.float64), keys.shape)
+    place = np.minimum(np.searchsorted(among, keys), len(among) - 1)
+    return np.where(among[place] == keys, values[place], others)
+
 
 def _number(places: NDArray[np.integer[Any]], n: int) -> Vector:
     """Return how many are at each of so many places."""
