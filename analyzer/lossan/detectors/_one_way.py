@@ -22,6 +22,8 @@ _HALF = BINS // 2  # the surer half of the samples taken for a class: hard ones 
 _SUREST = BINS * 3 // 4  # the quarter of those least like a wrong label, where these are learnt
 _TWICE = 2.0  # times as often as the other way round, and as common: classes are rarely just equal
 _LEVEL = 0.01  # of the pairs found, found by chance
+_COMMON = 4 / 3  # times as common, of two classes
+_UNLIKE = 1.3  # times as often contradicted, for the network's doubts, as all classes are
 _SEEN = 30  # samples in the half, of either class
 NOTABLE = 0.035
 """Fewer labels of a pair than this share are ambiguous in any gold standard."""
@@ -45,14 +47,19 @@ class OneWay:
 
 
 def fit_one_way(keys: Keys, mean: PairCounts, epochs: Sequence[PairCounts]) -> OneWay:
-    """Find the pairs of more than two classes that are mistaken one way.
+    """Find the pairs of classes that are mistaken one way.
 
     A pair is one where labels surely stand more than twice as often on the other class as the other
     way round. A network whose training makes up for rare classes takes many samples of a common one
-    for a rare one, and no others: where the given class is more than twice as common its labels
-    must also be more than half as often in the surer half as in the other, as hard ones are not.
-    Of all pairs so found one in a hundred is found by chance. None is unless one of the rates is
-    3.5% or more.
+    for a rare one, and no others. It shows by being surer of the rare ones than their labels bear
+    out; then, where the given class is more than twice as common, its labels must also be more than
+    half as often in the surer half as in the other, as hard ones are not. Of all pairs so found one
+    in a hundred is found by chance. None is unless one of the rates is 3.5% or more.
+
+    Of two classes one is often more varied than the other, so that more of it is hard. A pair is
+    one only where the given class is a third more common than the other: hard samples are then
+    taken for it and seldom the other way, so that its labels must stand on the other more often in
+    number too.
 
     Parameters
     ----------
@@ -69,7 +76,7 @@ def fit_one_way(keys: Keys, mean: PairCounts, epochs: Sequence[PairCounts]) -> O
     lossan; Benjamini and Hochberg 1995, Controlling the False Discovery Rate.
     """
     none = OneWay(np.zeros(len(keys)), 0.0)
-    if len(mean.totals) == 2 or not len(keys):
+    if not len(keys):
         return none
     chance = _chance(keys, mean)
     surely = _discovered(chance)
@@ -88,14 +95,29 @@ def _chance(keys: Keys, mean: PairCounts) -> Vector:
     from scipy.special import betainc  # 0.15 s to import, which the other detectors do not need
 
     there, back, on, given = _both_ways(keys, mean, _HALF, BINS)
-    lower = looked_up(keys, *mean.between(0, _HALF), 0.0)
+    label, other = np.divmod(keys, len(mean.given))
+    more = mean.given[label] / np.maximum(mean.given[other], 1)  # common, than the other class
     seen = np.maximum(there, 1e-9)
     chance = betainc(seen, back + 1, _TWICE * on / np.maximum(_TWICE * on + given, 1))
-    hard = betainc(seen, lower + 1, 1 / (1 + _TWICE))
-    label, other = np.divmod(keys, len(mean.given))
-    common = mean.given[label] > _TWICE * mean.given[other]
-    chance = np.where(common, np.maximum(chance, hard), chance)
+    if len(mean.given) == 2:
+        as_many = betainc(seen, back + 1, 0.5)
+        chance = np.where(more > _COMMON, np.maximum(chance, as_many), 1.0)
+    if _weighed(mean, np.unique(other[(more > _TWICE) & (chance <= _LEVEL)])):
+        lower = looked_up(keys, *mean.between(0, _HALF), 0.0)
+        thin_out = betainc(seen, lower + 1, 1 / (1 + _TWICE))
+        chance = np.where(more > _TWICE, np.maximum(chance, thin_out), chance)
     return np.where(np.minimum(on, given) >= _SEEN, chance, 1.0)
+
+
+def _weighed(mean: PairCounts, rare: Keys) -> bool:
+    """Tell whether a training made up for rare classes: their labels do not bear it out.
+
+    Cross-entropy of the labels as they come makes a network as sure as these bear out, wrong ones
+    too. Weighed, resampled or with its logits adjusted, it is surer of rare classes: what is taken
+    for them is labelled otherwise more often than its doubts let one expect, compared to all.
+    """
+    wrong, doubts = mean.contradicted, mean.doubts
+    return bool(wrong[rare].sum() * doubts.sum() > _UNLIKE * wrong.sum() * doubts[rare].sum())
 
 
 def _net(keys: Keys, counted: PairCounts) -> Vector:

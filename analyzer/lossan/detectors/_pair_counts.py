@@ -33,6 +33,9 @@ class PairCounts:
         Shape (n_classes, n_bins): of all samples taken for the class.
     given : ndarray of float64
         Shape (n_classes,): of all samples labelled so.
+    doubts : ndarray of float64
+        Shape (n_classes,): how many of the samples taken for the class are of others by the
+        network's own account: the sum of 1 less how sure it is.
     peaks : ndarray of float64
         Shape (n_classes,): how sure the network is in the middle of the surest quarter of them.
     """
@@ -41,6 +44,7 @@ class PairCounts:
     counts: Vector
     totals: Vector
     given: Vector
+    doubts: Vector
     peaks: Vector
 
     @classmethod
@@ -54,7 +58,8 @@ class PairCounts:
         other = own != taken
         pair = own[other].astype(np.int64) * n_classes + taken[other]
         cells, counts = np.unique(pair * BINS + bins[other], return_counts=True)
-        return cls(cells, counts.astype(np.float64), totals, _number(own, n_classes), peaks)
+        doubts = np.bincount(taken, 1.0 - sure[known], minlength=n_classes).astype(np.float64)
+        return cls(cells, counts.astype(np.float64), totals, _number(own, n_classes), doubts, peaks)
 
     @classmethod
     def mean(cls, epochs: "Sequence[PairCounts]", weights: Vector) -> "PairCounts":
@@ -67,8 +72,16 @@ class PairCounts:
             np.asarray(np.bincount(place, counts, minlength=len(cells)), np.float64),
             np.asarray(np.tensordot(share, [e.totals for e in epochs], 1), np.float64),
             np.asarray(share @ [e.given for e in epochs], np.float64),
+            np.asarray(share @ [e.doubts for e in epochs], np.float64),
             np.asarray(share @ [e.peaks for e in epochs], np.float64),
         )
+
+    @property
+    def contradicted(self) -> Vector:
+        """Shape (n_classes,): of the samples taken for the class, those labelled otherwise."""
+        n_classes = len(self.given)
+        stands_on = self.cells // BINS % n_classes
+        return np.asarray(np.bincount(stands_on, self.counts, minlength=n_classes), np.float64)
 
     def between(self, low: int, high: int) -> tuple[Keys, Vector]:
         """Return the pairs that are found from one bin to before another, and how often."""

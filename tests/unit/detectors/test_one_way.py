@@ -16,31 +16,36 @@ HARD = 2.0 * (1 - (np.arange(BINS) + 0.5) / BINS)  # thins out to nothing, as ma
 FALLING = 1.5 - (np.arange(BINS) + 0.5) / BINS
 
 
-def counted(pairs, *, each=EACH, sizes=None, given=None):
+def counted(pairs, *, each=EACH, sizes=None, given=None, classes=K, oversure=1.0):
     """Return counts in which a share of a class is labelled otherwise, with this profile.
 
-    ``pairs`` is by given class and the one it stands on.
+    ``pairs`` is by given class and the one it stands on. The network doubts as often as labels
+    contradict it, divided by ``oversure`` where it takes samples for the first class.
     """
-    sizes = np.full(K, each) if sizes is None else np.asarray(sizes)
+    sizes = np.full(classes, each) if sizes is None else np.asarray(sizes)
     totals = np.repeat(sizes[:, None] / BINS, BINS, axis=1)
-    cells, counts = [], []
+    cells, counts, doubts = [], [], np.full(classes, 0.01 * each)
     for (label, true), (share, profile) in sorted(pairs.items()):
-        cells += [(label * K + true) * BINS + at for at in range(BINS)]
+        cells += [(label * classes + true) * BINS + at for at in range(BINS)]
         counts += list(share * totals[true] * profile)
+        doubts[true] += share * sizes[true]
+    doubts[0] /= oversure
     given = sizes if given is None else np.asarray(given)
     return PairCounts(
         np.array(cells, np.int64),
         np.array(counts, float),
         totals,
         given.astype(float),
-        np.ones(K),
+        doubts,
+        np.ones(classes),
     )
 
 
 def found(of, epochs=None):
-    keys = np.unique(of.cells // BINS)
+    keys, classes = np.unique(of.cells // BINS), len(of.given)
     result = fit_one_way(keys, of, epochs or [of])
-    return {divmod(int(key), K): rate for key, rate in zip(keys, result.rates, strict=True) if rate}
+    pairs = zip(keys, result.rates, strict=True)
+    return {divmod(int(key), classes): rate for key, rate in pairs if rate}
 
 
 def test_labels_that_stand_on_a_class_one_way_are_found():
@@ -64,13 +69,25 @@ def test_few_samples_show_nothing():
     assert not found(counted(pairs, sizes=[EACH, 59, EACH, EACH, EACH]))
 
 
-def test_labels_of_a_common_class_must_not_thin_out():
-    """As they do where a network makes up for rare classes: hard ones, of the common class."""
+@pytest.mark.parametrize(("profile", "thins_out"), [(HARD, True), (FLAT, False)])
+def test_where_a_training_made_up_for_rare_classes_labels_must_not_thin_out(profile, thins_out):
+    """As hard ones do, of the common class, which such a network takes for the rare one."""
     common = {"given": [EACH, 2 * EACH + 1, EACH, EACH, EACH]}
-    for profile, everywhere, if_common in ((HARD, True, False), (FLAT, True, True)):
-        pairs = {(1, 0): (0.2, profile)}
-        assert bool(found(counted(pairs))) == everywhere
-        assert bool(found(counted(pairs, **common))) == if_common
+    pairs = {(1, 0): (0.2, profile), (2, 3): (0.2, HARD), (3, 2): (0.2, HARD)}
+    for oversure in (1.0, 2.0, 4.0):
+        assert (1, 0) in found(counted(pairs, oversure=oversure))
+        wanted = oversure < 2 or not thins_out
+        assert ((1, 0) in found(counted(pairs, oversure=oversure, **common))) == wanted
+
+
+@pytest.mark.parametrize(("more", "other_way", "is_one"), [(1.2, 0, 0), (2, 0, 1), (2, 0.03, 0)])
+def test_of_two_classes_only_labels_of_the_common_one_count(more, other_way, is_one):
+    """And only where more stand on the other class than the other way round, in number too."""
+    pairs = {(0, 1): (other_way, FLAT), (1, 0): (0.1, FLAT)}
+    rare = {"sizes": [EACH, 4 * EACH], "given": [EACH, more * EACH], "classes": 2}
+    assert found(counted(pairs, **rare)).keys() == ({(1, 0)} if is_one else set())
+    pairs = {(1, 0): (other_way, FLAT), (0, 1): (0.1, FLAT)}
+    assert not found(counted(pairs, **rare))  # samples of a rare class are taken for a common one
 
 
 def test_the_rate_is_that_of_the_epoch_that_shows_most():
@@ -95,13 +112,9 @@ def test_one_in_a_hundred_found_is_chance():
         np.testing.assert_array_equal(_one_way._discovered(chance), wanted)
 
 
-def test_two_classes_and_no_pairs_say_nothing():
+def test_no_pairs_say_nothing():
     of = counted({(1, 0): (0.2, FLAT)})
-    two = PairCounts(of.cells, of.counts, of.totals[:2], of.given[:2], of.peaks[:2])
-    for counts, keys in ((of, np.empty(0, np.int64)), (two, np.array([2]))):
-        found = fit_one_way(keys, counts, [counts])
-        assert found.nats == 0
-        assert not found.rates.any()
+    assert fit_one_way(np.empty(0, np.int64), of, [of]).nats == 0
 
 
 def learnt(seed, *, rate, n=4000, epochs=6, classes=6):

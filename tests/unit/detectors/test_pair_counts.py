@@ -17,21 +17,23 @@ def drawn(seed, n=500):
 
 
 def by_loops(epoch):
-    """Return counts by pair and bin, of all by class and bin, of all labelled, and peaks."""
+    """Return counts by pair and bin, of all by class and bin, of all labelled, doubts and peaks."""
     rows = [row for row in zip(*epoch, strict=True) if min(row[:2]) >= 0 and not np.isnan(row[2])]
-    cells, totals, given, peaks = {}, np.zeros((K, BINS)), np.zeros(K), np.zeros(K)
+    cells, totals = {}, np.zeros((K, BINS))
+    given, doubts, peaks = np.zeros((3, K))
     for true in range(K):
         members = [row for row in rows if row[1] == true]
         sure = np.array([row[2] for row in members])
         peaks[true] = np.quantile(sure, 7 / 8)
         bins = ((rankdata(sure) - 1) / len(sure) * BINS).astype(int)
-        for (own, *_), at in zip(members, bins, strict=True):
+        for (own, _, how_sure), at in zip(members, bins, strict=True):
             totals[true, at] += 1
+            doubts[true] += 1 - how_sure
             given[own] += 1
             if own != true:
                 key = (own * K + true) * BINS + at
                 cells[key] = cells.get(key, 0) + 1
-    return cells, totals, given, peaks
+    return cells, totals, given, doubts, peaks
 
 
 def cells_of(counted):
@@ -40,12 +42,15 @@ def cells_of(counted):
 
 def test_counts_are_those_of_plain_loops():
     for seed in range(5):
-        cells, totals, given, peaks = by_loops(drawn(seed))
+        cells, totals, given, doubts, peaks = by_loops(drawn(seed))
         found = PairCounts.of(drawn(seed), K)
         assert cells_of(found) == cells
         np.testing.assert_array_equal(found.totals, totals)
         np.testing.assert_array_equal(found.given, given)
+        np.testing.assert_allclose(found.doubts, doubts)
         np.testing.assert_allclose(found.peaks, peaks)
+        wrong = [sum(n for c, n in cells.items() if c // BINS % K == on) for on in range(K)]
+        np.testing.assert_array_equal(found.contradicted, wrong)
 
 
 def test_the_mean_weighs_the_epochs():
@@ -54,7 +59,7 @@ def test_the_mean_weighs_the_epochs():
     keys = cells_of(one).keys() | cells_of(other).keys()
     wanted = {k: cells_of(one).get(k, 0) / 4 + cells_of(other).get(k, 0) * 3 / 4 for k in keys}
     assert cells_of(mean) == wanted
-    for name in ("totals", "given", "peaks"):
+    for name in ("totals", "given", "doubts", "peaks"):
         both = [getattr(counted, name) for counted in (one, other)]
         np.testing.assert_allclose(getattr(mean, name), both[0] / 4 + both[1] * 3 / 4)
 
