@@ -54,7 +54,7 @@ def fit_one_way(keys: Keys, mean: PairCounts, epochs: Sequence[PairCounts]) -> O
     for a rare one, and no others. It shows by being surer of the rare ones than their labels bear
     out; then, where the given class is more than twice as common, its labels must also be more than
     half as often in the surer half as in the other, as hard ones are not. Of all pairs so found one
-    in a hundred is found by chance. None is unless one of the rates is 3.5% or more.
+    in a hundred is found by chance. None is unless one of the mean rates is 3.5% or more.
 
     Of two classes one is often more varied than the other, so that more of it is hard. A pair is
     one only where the given class is a third more common than the other: hard samples are then
@@ -85,7 +85,7 @@ def fit_one_way(keys: Keys, mean: PairCounts, epochs: Sequence[PairCounts]) -> O
     rates = [np.where(surely, _net(keys, epoch), 0.0) for epoch in epochs]
     size = mean.totals.sum(axis=1)[keys % len(mean.totals)]
     most = max(rates, key=lambda of_epoch: float(of_epoch @ size))
-    if most.max() < NOTABLE:
+    if _net(keys, mean)[surely].max() < NOTABLE:
         return none
     return OneWay(most, float(-np.log(max(chance.min(), 1e-300))))
 

@@ -72,6 +72,12 @@ _CLEAN = {"noise": "none", "rate": 0.0}
 _DIGITS = {"source": "digits", "network": "mlp", "dropout": 0.0, "batch": 32}
 _FUNDUS = {"source": "fundus", "network": "mlp", "batch": 32, "learning_rate": 1e-4}
 _HEAD = {"source": "fashion-features", "network": "mlp", "dropout": 0.0, "learning_rate": 5e-4}
+_SHRINKING = {
+    "only": ("t-shirt", "shirt", "dress", "pullover", "coat"),
+    "n": 1_200,
+    "fewest": 300,
+}
+_MISSED = tuple((name, "t-shirt", 0.2) for name in _SHRINKING["only"][1:])
 _LONG = {"network": "mlp", "dropout": 0.0, "epochs": 40}
 
 TASKS = (
@@ -119,6 +125,15 @@ TASKS = (
     Task(name="head10-flip20", **_HEAD, rate=0.2),
     Task(name="head10-oneway9", **_HEAD, noise="confused", rate=0.09, pairs=_ONE_WAY),
     Task(name="head10-clean", **_HEAD, **_CLEAN),
+    Task(
+        name="head5-missed13",
+        **_HEAD,
+        **_SHRINKING,
+        noise="confused",
+        rate=0.13,
+        pairs=_MISSED,
+    ),
+    Task(name="head5-clean", **_HEAD, **_SHRINKING, **_CLEAN),
     Task(name="fundus2-flip6", **_FUNDUS),
     Task(name="fundus2-flip6-overfit", **{**_FUNDUS, "learning_rate": 1e-3}),
     Task(
