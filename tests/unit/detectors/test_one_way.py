@@ -96,6 +96,12 @@ def test_the_rate_is_that_of_the_epoch_that_shows_most():
     assert found(mean, epochs)[1, 0] == pytest.approx(0.3)
 
 
+def test_a_single_epoch_shows_nothing():
+    epochs = [counted({(1, 0): (share, FLAT)}) for share in (0.1, 0.01, 0.01, 0.01)]
+    assert found(epochs[0])
+    assert not found(PairCounts.mean(epochs, np.ones(4)), epochs)
+
+
 def test_chances_are_those_of_the_binomial():
     """Of the labels seen either way, as many one way if they are twice as often there."""
     of = counted({(1, 0): (0.05, FLAT), (0, 1): (0.02, FLAT)})
@@ -117,22 +123,24 @@ def test_no_pairs_say_nothing():
     assert fit_one_way(np.empty(0, np.int64), of, [of]).nats == 0
 
 
-def learnt(seed, *, rate, n=4000, epochs=6, classes=6):
-    """Return a log of a network that expects of two classes another name, at that rate.
+def learnt(seed, *, rate, names=(2, 3, 2, 3, 4, 5), shares=None, n=4000, epochs=6):
+    """Return a log of a network that expects of some classes another name, at that rate.
 
     It begins to learn by heart which samples have it, so that the surest have not. Of right labels
-    it is unsure of one in five, whichever class it is of.
+    it is unsure of one in five, whichever class it is of. ``names`` are the other names by class,
+    its own where it has none.
     """
-    rng = np.random.default_rng(seed)
-    truth = rng.integers(0, classes, n)
-    named = np.where(truth < 2, truth + 2, truth)
-    given = np.where((truth < 2) & (rng.random(n) < rate), named, truth)
+    rng, classes = np.random.default_rng(seed), len(names)
+    truth = rng.choice(classes, n, p=shares)
+    named = np.array(names)[truth]
+    doubtful = named != truth
+    given = np.where(doubtful & (rng.random(n) < rate), named, truth)
     clear = np.where(rng.random(n) < 0.2, rng.normal(0.5, 1.0, n), rng.normal(5.0, 1.0, n))
     logits = rng.normal(0, 0.5, (epochs, n, classes))
     logits[:, np.arange(n), truth] += clear
     expected = clear + np.log(rate / (1 - rate)) if rate else np.full(n, -9.0)
     expected = expected + (given != truth) + rng.normal(0, 1, n)
-    logits[:, np.arange(n), named] += np.where(truth < 2, expected, 0.0)
+    logits[:, np.arange(n), named] += np.where(doubtful, expected, 0.0)
     prob = np.exp(logits - logits.max(axis=2, keepdims=True))
     prob /= prob.sum(axis=2, keepdims=True)
     own = prob[:, np.arange(n), given]
@@ -159,6 +167,20 @@ def test_what_a_network_has_come_to_expect_is_found(seed):
     assert found.noise_rate[1] < wrong.mean() < found.noise_rate[2]
     assert "is surely 0 is labelled 2" in found.notes[0]
     assert "is surely 1 is labelled 3" in found.notes[0]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_missed_findings_are_found(seed):
+    """The common class is also the name of what was not seen."""
+    most = {"names": (0, 0, 0, 0), "shares": (0.55, 0.15, 0.15, 0.15)}
+    log, wrong = learnt(seed, rate=0.25, **most)
+    found = analyze(log, detector="auto").detection
+    assert average_precision_score(wrong, found.score) > 0.5  # the mean loss: 0.3
+    assert wrong[found.flagged].mean() > 0.5
+    assert found.flagged[wrong].mean() > 0.35
+    assert all(f"is surely {true} is labelled 0" in found.notes[0] for true in (1, 2, 3))
+    clean, _ = learnt(seed, rate=0.0, **most)
+    assert not analyze(clean, detector="auto").detection.flagged.any()
 
 
 @pytest.mark.parametrize("seed", range(3))
