@@ -182,7 +182,7 @@ class Confusions:
 
     def _told(self, floors: Floors) -> tuple[str, ...]:
         """Tell in which pairs most labels are wrong."""
-        most = [at for at in np.argsort(-floors.shares)[:_TOLD] if floors.rates[at] >= _PLAIN]
+        most = [at for at in np.argsort(-floors.shares)[:_TOLD] if floors.rates[at] > _PLAIN]
         pairs = [divmod(int(floors.keys[at]), len(self.classes)) for at in most]
         told = [
             f"{floors.rates[at]:.0%} of what is surely {self.classes[true]} is labelled "
