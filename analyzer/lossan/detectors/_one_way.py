@@ -96,10 +96,10 @@ def _chance(keys: Keys, mean: PairCounts) -> Vector:
 
     there, back, on, given = _both_ways(keys, mean, _HALF, BINS)
     label, other = np.divmod(keys, len(mean.given))
-    more = mean.given[label] / np.maximum(mean.given[other], 1)  # common, than the other class
+    more = mean.given[label] / np.maximum(mean.given[other], 1)  # times as common
     seen = np.maximum(there, 1e-9)
     chance = betainc(seen, back + 1, _TWICE * on / np.maximum(_TWICE * on + given, 1))
-    if len(mean.given) == 2:
+    if len(mean.given) == 2:  # where hard samples are taken for the common class
         as_many = betainc(seen, back + 1, 0.5)
         chance = np.where(more > _COMMON, np.maximum(chance, as_many), 1.0)
     if _weighed(mean, np.unique(other[(more > _TWICE) & (chance <= _LEVEL)])):

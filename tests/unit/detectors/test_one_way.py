@@ -183,6 +183,14 @@ def test_missed_findings_are_found(seed):
     assert not analyze(clean, detector="auto").detection.flagged.any()
 
 
+def test_of_two_classes_the_one_that_is_missed_is_told():
+    log, wrong = learnt(0, rate=0.25, names=(0, 0), shares=(0.7, 0.3))
+    found = analyze(log, detector="auto").detection
+    assert found.flagged[wrong].mean() > 0.5
+    assert "is surely 1 is labelled 0" in found.notes[0]
+    assert "is surely 0" not in found.notes[0]  # a rate that is only assumed
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_hard_labels_of_any_class_are_not(seed):
     log, _ = learnt(seed, rate=0.0)
