@@ -19,7 +19,7 @@ Rows = NDArray[np.intp]
 
 _DOUBT = 10.0  # samples that a pair of classes must outweigh to differ from the others
 _CALM, _ROOT = 0.8, 0.25  # of two classes: the share of scores that count, and their power
-_TOLD, _PLAIN = 3, 0.01  # how many pairs are told of, and above which rate
+_TOLD, _PLAIN = 3, 0.01  # how many pairs are told of; the rate that is only assumed, and none below
 _POWER = 0.5  # of a pair's rate of wrong labels over the usual one
 
 

@@ -75,18 +75,13 @@ def fit_one_way(keys: Keys, mean: PairCounts, epochs: Sequence[PairCounts]) -> O
     ----------
     lossan; Benjamini and Hochberg 1995, Controlling the False Discovery Rate.
     """
-    none = OneWay(np.zeros(len(keys)), 0.0)
-    if not len(keys):
-        return none
     chance = _chance(keys, mean)
     surely = _discovered(chance)
-    if not surely.any():
-        return none
+    if not surely.any() or _net(keys, mean)[surely].max() < NOTABLE:
+        return OneWay(np.zeros(len(keys)), 0.0)
     rates = [np.where(surely, _net(keys, epoch), 0.0) for epoch in epochs]
     size = mean.totals.sum(axis=1)[keys % len(mean.totals)]
     most = max(rates, key=lambda of_epoch: float(of_epoch @ size))
-    if _net(keys, mean)[surely].max() < NOTABLE:
-        return none
     return OneWay(most, float(-np.log(max(chance.min(), 1e-300))))
 
 

@@ -52,13 +52,13 @@ class PairCounts:
         """Count the samples of an epoch."""
         given, predicted, sure = epoch
         known = (given >= 0) & (predicted >= 0) & ~np.isnan(sure)
-        own, taken = given[known], predicted[known]
-        bins, peaks = _bins(taken, sure[known], n_classes)
+        own, taken, sure = given[known], predicted[known], sure[known]
+        bins, peaks = _bins(taken, sure, n_classes)
         totals = _number(taken * BINS + bins, n_classes * BINS).reshape(n_classes, BINS)
         other = own != taken
         pair = own[other].astype(np.int64) * n_classes + taken[other]
         cells, counts = np.unique(pair * BINS + bins[other], return_counts=True)
-        doubts = np.bincount(taken, 1.0 - sure[known], minlength=n_classes).astype(np.float64)
+        doubts = np.asarray(np.bincount(taken, 1.0 - sure, minlength=n_classes), np.float64)
         return cls(cells, counts.astype(np.float64), totals, _number(own, n_classes), doubts, peaks)
 
     @classmethod
@@ -67,13 +67,17 @@ class PairCounts:
         share = weights / weights.sum()
         cells, place = np.unique(np.concatenate([e.cells for e in epochs]), return_inverse=True)
         counts = np.concatenate([of * e.counts for of, e in zip(share, epochs, strict=True)])
+
+        def weighed(values: list[Vector]) -> Vector:
+            return np.asarray(np.tensordot(share, values, 1), np.float64)
+
         return cls(
             cells,
             np.asarray(np.bincount(place, counts, minlength=len(cells)), np.float64),
-            np.asarray(np.tensordot(share, [e.totals for e in epochs], 1), np.float64),
-            np.asarray(share @ [e.given for e in epochs], np.float64),
-            np.asarray(share @ [e.doubts for e in epochs], np.float64),
-            np.asarray(share @ [e.peaks for e in epochs], np.float64),
+            weighed([e.totals for e in epochs]),
+            weighed([e.given for e in epochs]),
+            weighed([e.doubts for e in epochs]),
+            weighed([e.peaks for e in epochs]),
         )
 
     @property
