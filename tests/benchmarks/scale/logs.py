@@ -37,10 +37,11 @@ def wide_log(path: Path, n: int, n_epochs: int) -> Path:
     return path
 
 
-def npz_log(path: Path, n: int, n_epochs: int) -> Path:
-    """Write an NPZ log."""
+def npz_log(path: Path, n: int, n_epochs: int, *, compressed: bool) -> Path:
+    """Write an NPZ log: compressed as lossan does it, or as it is."""
     ids = np.arange(n)
-    np.savez(path, sample_id=ids, loss=np.stack([losses(ids, e) for e in range(n_epochs)], axis=1))
+    save = np.savez_compressed if compressed else np.savez
+    save(path, sample_id=ids, loss=np.stack([losses(ids, e) for e in range(n_epochs)], axis=1))
     return path
 
 

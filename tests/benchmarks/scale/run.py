@@ -50,9 +50,11 @@ def other_forms(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
     """Wide Parquet and NPZ beside their decoding, string ids, and as many epochs as ImageNet's."""
     n = int(options.samples)
     yield from held(f"wide, {n:,} x 8", wide_log(folder / "wide.parquet", n, 8), 3, None, options)
-    npz = npz_log(folder / "log.npz", n, 8)
-    yield from held(f"NPZ, {n:,} x 8", npz, 3, None, options, LOAD_NPZ, "numpy.load")
-    npz.unlink()
+    for kind, compressed in (("compressed as lossan writes it", True), ("of numpy.savez", False)):
+        npz = npz_log(folder / "log.npz", n, 8, compressed=compressed)
+        name = f"NPZ, {kind}, {n:,} x 8"
+        yield from held(name, npz, 3, None, options, LOAD_NPZ, "numpy.load")
+        npz.unlink()
     few = n // 5
     strings = long_log(folder / "strings.parquet", few, 8, strings=True)
     yield from held(f"ids of 26 characters, {few:,} x 8", strings, 8, None, options)
