@@ -13,7 +13,7 @@ from lossan.detectors._confusion import Confusions
 from lossan.detectors._contradiction import Margins, average
 from lossan.detectors._epochs import LEAST, at_first, early, sharp, sharpened, weigh_epochs
 from lossan.detectors._evidence import Seen, lacking
-from lossan.excess import Excess, fit_excess
+from lossan.excess import fit_excess
 from lossan.losslog import LossLog
 from lossan.signals import n_classes
 
@@ -21,7 +21,7 @@ Vector = NDArray[np.float64]
 Matrix = NDArray[np.float32]
 Rows = NDArray[np.intp]
 
-_ROUGH, _BULK = 0.1, 0.6  # quantiles: where a first look at the excess begins, and a second at most
+_BULK = 0.3  # quantile: below it lie right labels alone, whatever their scores
 _UNSEEN = (
     "no more contradicted labels than hard right ones explain, so none is flagged; the ranking "
     "stands: look at its top and stop when that finds nothing, or, where you know that some are "
@@ -66,27 +66,24 @@ class Auto(Detector):
        surely differ (`fit_floors`) and make 1% of all labels. Right labels are contradicted
        mildly, wrong ones as firmly as right ones are confirmed: of more than two classes a quarter
        of the contradicted labels, contradicted as firmly as a typical one is confirmed. Or they
-       pile up where right ones only thin out: an excess over a falling null (`lossan.excess`),
-       significant at the 5% level in two of three ways to squeeze the margins, and in the
-       unsqueezed ones too, of 1% or more. Fewer than 2,000 samples of two classes show nothing in
-       those: there the gain must be larger the more samples there are, as that of a null which is
-       only nearly right is; and of fewer than 1,000 the first eight epochs of more are asked as
-       well, at the 2% level, before wrong labels are learnt by heart. Where the rates of pairs of
-       more than two classes show no wrong label, neither an excess nor a lapse rate counts. A
-       network of fewer than five epochs is still learning: unless 18% of the contradicted labels
-       are firmly so, nothing counts but rates that differ. Without any of these nothing is
+       pile up where right ones only thin out: an excess of the mean over the epochs over a falling
+       null (`lossan.excess`), significant at the 5% level and, of more than two classes or 2,000
+       samples and more, in the unsqueezed margins too, of 1% or more. Of two classes it must be
+       larger the more samples there are, as that of a null which is only nearly right is; and each
+       of the first eight epochs is asked by itself as well, before wrong labels are learnt by
+       heart, of a far larger excess: samples that are hard only then pile up too. Where the rates
+       of pairs of more than two classes show no wrong label, neither an excess nor a lapse rate
+       counts. A network of fewer than five epochs is still learning: unless 18% of the contradicted
+       labels are firmly so, nothing counts but rates that differ. Without any of these nothing is
        flagged, unless the user knows that some labels are wrong.
     3. How many are flagged is read from the paper's split of the six features in two, which knows
-       when a sample was learnt as well as how high its losses are, and from the share of labels
-       contradicted at least half as firmly as a typical one is confirmed: the one takes hard
-       samples for wrong labels, the other leaves out those learnt by heart, so where it is less
-       the geometric mean is taken, three quarters of it the split. Where the rates of pairs of
+       when a sample was learnt as well as how high its losses are. Where the rates of pairs of
        classes differ, the split is of confused classes rather than of labels. The rates leave out
        every hard sample, and a sixth or so of the wrong labels: a fifth more than they say is
        flagged, or what is firmly contradicted if that is more. No more are flagged than are
-       contradicted in the first eight epochs. The excess of the scores, begun where about as many
-       right labels are left out as there seem to be wrong ones, gives the probabilities, moved so
-       that they cross 1/2 there; where it sees fewer, odds grow with the square of the score.
+       contradicted in the first eight epochs. The excess of the scores gives the probabilities,
+       moved so that they cross 1/2 there; where it sees fewer, odds grow with the square of the
+       score.
     4. Which samples these are is asked once more where it is known which classes are predicted:
        scores are multiplied by a factor of the pair of classes, given and predicted
        (`Confusions`). How many there are stays as it is.
@@ -160,7 +157,8 @@ class Auto(Detector):
         missing = 0.0
         if not self.parameters.some_wrong:
             missing = lacking(seen, score, against, unpicked, scale)
-        excess, split = _excess(score), float(_split(context, rows).mean())
+        excess = fit_excess(score, least=sharp(LEAST), start=_BULK)
+        split = float(_split(context, rows).mean())
         against_first = at_first(score, against, sharpened, weights)
         most = float((against_first > sharp(0.0)).mean())
         may_be = min(split, most)
@@ -262,17 +260,6 @@ def _looked_up(score: Vector, scores: Vector, probabilities: Vector) -> Vector:
     """Return the probability of the highest of the ascending scores that is not above a score."""
     place = np.searchsorted(scores, score, side="right") - 1
     return probabilities[np.maximum(place, 0)]
-
-
-def _excess(score: Vector) -> Excess:
-    """Take scores apart, the null begun where wrong labels are few.
-
-    A null begun too high sees wrong labels alone where they are many, one begun too low takes
-    the hard right ones for wrong: a first look says how many there may be.
-    """
-    least = sharp(LEAST)
-    rough = fit_excess(score, least=least, start=_ROUGH).share
-    return fit_excess(score, least=least, start=max(_BULK - rough, 0.0))
 
 
 def _split(context: Context, rows: Rows) -> NDArray[np.bool_]:

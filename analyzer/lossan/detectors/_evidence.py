@@ -21,12 +21,14 @@ _SEEN, _SEEN_EARLY = 3.907, 4.919
 _ENOUGH = 2000  # samples: with fewer, unsqueezed margins show nothing
 _MISFIT = 0.0065  # nats a sample: what a null that is nearly right may gain, 3.9 of 600 samples
 _FEW = 1000  # samples: of more, the first epochs show an excess of hard right ones
+# Nats, and nats a sample: what may be gained in a single epoch, where samples pile up that are hard
+# only then.
+_SEEN_IN_ONE, _MISFIT_IN_ONE = 50.0, 0.03
 _RARE = 0.01  # fewer wrong labels than this are those of any gold standard
 _NEAR = 1.2  # times: that rates of pairs of classes are low by
 _FIRM = 0.25  # of the contradicted, as many are so firmly where labels are wrong: mirrored, a half
 _FIRM_EARLY = 0.18  # fewer than these say nothing while a network is still learning
 _SETTLED = 5  # epochs: after fewer a network still contradicts labels firmly that it will confirm
-_LEAST_HALF = 1 / 16  # of the split, that are firmly contradicted: its root halves it
 _LATE = 1.5  # power of an epoch's number where an excess is asked for
 _KEPT = 0.999  # of the unsqueezed scores: the highest few would set the scale
 
@@ -108,7 +110,7 @@ class Seen:
         """Return the share to flag that several readings agree on."""
         if self.differ:
             return max(_NEAR * self.wrong, min(self.half, 2 * self.whole))
-        return split * float(np.clip(self.half / split, _LEAST_HALF, 1.0)) ** 0.25 if split else 0.0
+        return split
 
 
 def lacking(seen: Seen, score: Vector, against: Matrix, weights: Vector, scale: Margins) -> float:
@@ -119,29 +121,32 @@ def lacking(seen: Seen, score: Vector, against: Matrix, weights: Vector, scale: 
         return 0.0
     if seen.denied:
         return _SEEN
-    late = weights * np.arange(1, len(weights) + 1) ** _LATE
-    gain, n = _gain(against, late, scale), len(score)
+    late, n = weights * np.arange(1, len(weights) + 1) ** _LATE, len(score)
+    gain = _gain_of_mean(against, late, scale)
     if seen.many or n >= _ENOUGH:
         # what squeezing piled up is none: here in the one margin that would have this score
         firmly = np.log(np.expm1(np.maximum(score, 1e-12))) / SHARP
         pile = fit_excess(firmly[firmly <= np.quantile(firmly, _KEPT)], least=LEAST)
-        return max(_SEEN - min(gain, pile.gain if pile.share >= _RARE else 0.0), 0.0)
-    missing = max(_SEEN, _MISFIT * n) - gain
-    if len(weights) > EARLY and n < _FEW:
-        missing = min(missing, _SEEN_EARLY - _gain(against, early(late), scale))
-    return max(missing, 0.0)
+        gain = min(gain, pile.gain if pile.share >= _RARE else 0.0)
+    missing = [(_SEEN if seen.many else max(_SEEN, _MISFIT * n)) - gain]
+    if missing[0] > 0 and not seen.many:
+        missing.append(max(_SEEN_IN_ONE, _MISFIT_IN_ONE * n) - _gain_in_one(against, scale))
+        if len(weights) > EARLY and n < _FEW:
+            missing.append(_SEEN_EARLY - _gain_of_mean(against, early(late), scale))
+    return max(min(missing), 0.0)
 
 
-def _gain(against: Matrix, weights: Vector, scale: Margins) -> float:
-    """Return how many nats of likelihood an excess gains, in two of three ways to squeeze."""
-    ways = ((np.tanh, LEAST), (_softsign, LEAST / 2), (_half_tanh, LEAST / 2))
-    scores = [(average(against, squeeze, weights, scale.typical), at) for squeeze, at in ways]
-    return float(np.median([fit_excess(squeezed, least=at).gain for squeezed, at in scores]))
+def _gain_of_mean(against: Matrix, weights: Vector, scale: Margins) -> float:
+    """Return how many nats of likelihood an excess of the mean over the epochs gains."""
+    return fit_excess(average(against, np.tanh, weights, scale.typical), least=LEAST).gain
 
 
-def _softsign(values: Vector) -> Vector:
-    return np.asarray(values / (1 + np.abs(values)), np.float64)
+def _gain_in_one(against: Matrix, scale: Margins) -> float:
+    """Return that of the one of the first epochs which shows most.
 
-
-def _half_tanh(values: Vector) -> Vector:
-    return np.asarray(np.tanh(values / 2), np.float64)
+    Where wrong labels are learnt by heart within a few epochs the mean over all shows none.
+    """
+    first = zip(against.T[:EARLY], scale.typical, strict=False)
+    seen = ((values[~np.isnan(values)].astype(np.float64), unit) for values, unit in first)
+    squeezed = (np.tanh(values / unit) for values, unit in seen if len(values))
+    return max((fit_excess(values, least=LEAST).gain for values in squeezed), default=0.0)
