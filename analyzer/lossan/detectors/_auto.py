@@ -60,7 +60,8 @@ class Auto(Detector):
        and later ones more unless wrong labels are learnt by heart (`_epochs`).
     2. Whether any label is wrong is asked in four ways. Wrong labels are contradicted however
        sure the network is: a lapse rate (`lossan.lapse`) of 1% or more that is significant at the
-       1% level says so. Where they are mistakes for one class rather than another, the labels of
+       1% level says so, but of fewer than 1,000 samples of two classes, of which a network cannot
+       see some. Where they are mistakes for one class rather than another, the labels of
        some pairs of classes stay contradicted where the network is surest and those of others do
        not, or labels of one class stand on another where none stand the other way: rates that
        surely differ (`fit_floors`) and make 1% of all labels. Right labels are contradicted

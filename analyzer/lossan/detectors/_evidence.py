@@ -20,7 +20,7 @@ Matrix = NDArray[np.float32]
 _SEEN, _SEEN_EARLY = 3.907, 4.919
 _ENOUGH = 2000  # samples: with fewer, unsqueezed margins show nothing
 _MISFIT = 0.0065  # nats a sample: what a null that is nearly right may gain, 3.9 of 600 samples
-_FEW = 1000  # samples: of more, the first epochs show an excess of hard right ones
+_FEW = 1000  # samples of two classes: of more, the first epochs show an excess of hard right ones
 # Nats, and nats a sample: what may be gained in a single epoch, where samples pile up that are hard
 # only then.
 _SEEN_IN_ONE, _MISFIT_IN_ONE = 50.0, 0.03
@@ -41,7 +41,8 @@ class Seen:
     Parameters
     ----------
     lapse : Lapse, optional
-        None where it is not significant, or the rates of pairs of classes deny it.
+        None where it is not significant, the rates of pairs of classes deny it, or the samples
+        are few and of two classes: a network lapses on what it cannot see in some of them.
     wrong : float
         The share of wrong labels by the rates of pairs of classes; 0 where it may be none.
     differ : bool
@@ -74,7 +75,8 @@ class Seen:
         many = classes > 2
         denied = floors is not None and many and wrong == 0
         lapse = fit_lapse(-plain, classes)
-        there = lapse.gain >= SIGNIFICANT and lapse.share >= _RARE and not denied
+        asked = not denied and (many or len(plain) >= _FEW)
+        there = asked and lapse.gain >= SIGNIFICANT and lapse.share >= _RARE
         against, half, whole = (float((plain > firm).mean()) for firm in (0.0, 0.5, 1.0))
         return cls(
             lapse=lapse if there else None,

@@ -164,6 +164,15 @@ def test_rates_of_pairs_that_show_none_deny_a_lapse_rate(wrong, there):
     assert Seen.of(-lapsing, 2, 8, floors).lapse is not None  # of two classes they are few
 
 
+@pytest.mark.parametrize(
+    ("n", "classes", "there"), [(1000, 2, True), (999, 2, False), (999, 3, True)]
+)
+def test_few_samples_of_two_classes_lapse_whatever_their_labels(n, classes, there):
+    rng = np.random.default_rng(0)
+    lapsing = np.where(rng.random(n) < 0.1, -1, 1) * np.abs(rng.normal(1, 0.6, n))
+    assert (Seen.of(-lapsing, classes, 8, None).lapse is not None) == there
+
+
 def regression(rate, seed, *, n=3000, width=400):
     """Return a log of a logistic regression of two classes that overlap a little."""
     rng = np.random.default_rng(seed)
