@@ -11,7 +11,7 @@ from lossan.config import Config
 from lossan.detectors._base import Context, Detection, Detector
 from lossan.detectors._confusion import Confusions
 from lossan.detectors._contradiction import Margins, average
-from lossan.detectors._epochs import LEAST, at_first, early, sharp, sharpened, weigh_epochs
+from lossan.detectors._epochs import EARLY, LEAST, at_first, early, sharp, sharpened, weigh_epochs
 from lossan.detectors._evidence import Seen, lacking
 from lossan.excess import fit_excess
 from lossan.losslog import LossLog
@@ -81,10 +81,10 @@ class Auto(Detector):
        when a sample was learnt as well as how high its losses are. Where the rates of pairs of
        classes differ, the split is of confused classes rather than of labels. The rates leave out
        every hard sample, and a sixth or so of the wrong labels: a fifth more than they say is
-       flagged, or what is firmly contradicted if that is more. No more are flagged than are
-       contradicted in the first eight epochs. The excess of the scores gives the probabilities,
-       moved so that they cross 1/2 there; where it sees fewer, odds grow with the square of the
-       score.
+       flagged, or what is firmly contradicted if that is more. The split counts for no more than
+       are contradicted in one of the first eight epochs. The excess of the scores gives the
+       probabilities, moved so that they cross 1/2 there; where it sees fewer, odds grow with the
+       square of the score.
     4. Which samples these are is asked once more where it is known which classes are predicted:
        scores are multiplied by a factor of the pair of classes, given and predicted
        (`Confusions`). How many there are stays as it is.
@@ -160,10 +160,8 @@ class Auto(Detector):
             missing = lacking(seen, score, against, unpicked, scale)
         excess = fit_excess(score, least=sharp(LEAST), start=_BULK)
         split = float(_split(context, rows).mean())
-        against_first = at_first(score, against, sharpened, weights)
-        most = float((against_first > sharp(0.0)).mean())
-        may_be = min(split, most)
-        wanted = round(min(seen.wanted(may_be), most) * len(rows)) if missing == 0 else 0
+        split = min(split, _contradicted(against))
+        wanted = round(seen.wanted(split) * len(rows)) if missing == 0 else 0
         found = wanted > 0
         if found:
             probability = _moved(score, excess.probability, wanted)
@@ -185,7 +183,7 @@ class Auto(Detector):
             probability=probability,
             flags=flags,
             notes=_notes(pairs, found),
-            noise_rate=_noise_rate([plain, first], float(flags.mean()), shares, may_be),
+            noise_rate=_noise_rate([plain, first], float(flags.mean()), shares, split),
         )
 
 
@@ -273,6 +271,12 @@ def _split(context: Context, rows: Rows) -> NDArray[np.bool_]:
     return second if level[second].mean() > level[~second].mean() else ~second
 
 
+def _contradicted(against: Matrix) -> float:
+    """Return the share of labels that is contradicted in that of the first epochs with the most."""
+    first = (values[~np.isnan(values)] for values in against.T[:EARLY])
+    return max((float((values > 0).mean()) for values in first if len(values)), default=0.0)
+
+
 def _moved(score: Vector, probability: Vector, wanted: int) -> Vector:
     """Move the log odds so that so many are above 1/2."""
     known = np.clip(probability, 1e-9, 1 - 1e-9)
@@ -300,11 +304,11 @@ def _notes(pairs: Confusions | None, found: bool) -> tuple[str, ...]:
 
 
 def _noise_rate(
-    plain: list[Vector], estimate: float, shares: list[float], may_be: float
+    plain: list[Vector], estimate: float, shares: list[float], split: float
 ) -> tuple[float, float, float]:
-    """Return estimate, low and high; without readings nothing was found, and so many may be."""
+    """Return estimate, low and high; without shares nothing was found."""
     n = len(plain[0])
-    high = max([*shares, may_be, *(_mirrored(mean, at) for mean in plain for at in (0.5, 1.0))])
+    high = max([*shares, split, *(_mirrored(mean, at) for mean in plain for at in (0.5, 1.0))])
     high = min(1.0, high + _Z * float(np.sqrt(high * (1 - high) / n)))
     if not shares:
         return 0.0, 0.0, high

@@ -113,7 +113,7 @@ def test_what_is_learnt_by_heart_is_found_in_the_first_epochs(channels):
     for seed in range(3):
         log, wrong = trained(900, 2, 0.15, seed, epochs=40, memorise=2.0, channels=channels)
         flagged, _, found = outcome(log)
-        assert 2 * (flagged & wrong).sum() / (flagged.sum() + wrong.sum()) > 0.7
+        assert 2 * (flagged & wrong).sum() / (flagged.sum() + wrong.sum()) > 0.6
         assert found.low <= wrong.mean() <= found.high
         log, _ = trained(900, 2, 0.0, seed, epochs=40, memorise=2.0, channels=channels)
         assert not outcome(log)[0].any()
