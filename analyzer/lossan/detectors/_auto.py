@@ -82,7 +82,7 @@ class Auto(Detector):
        classes differ, the split is of confused classes rather than of labels. The rates leave out
        every hard sample, and a sixth or so of the wrong labels: a fifth more than they say is
        flagged, or what is firmly contradicted if that is more. The split counts for no more than
-       are contradicted in one of the first eight epochs. The excess of the scores gives the
+       are contradicted in one of the second to eighth epochs. The excess of the scores gives the
        probabilities, moved so that they cross 1/2 there; where it sees fewer, odds grow with the
        square of the score.
     4. Which samples these are is asked once more where it is known which classes are predicted:
@@ -272,8 +272,11 @@ def _split(context: Context, rows: Rows) -> NDArray[np.bool_]:
 
 
 def _contradicted(against: Matrix) -> float:
-    """Return the share of labels that is contradicted in that of the first epochs with the most."""
-    first = (values[~np.isnan(values)] for values in against.T[:EARLY])
+    """Return the share of labels that one of the first epochs contradicts, at most.
+
+    But the very first, in most of which a network knows nothing yet.
+    """
+    first = (values[~np.isnan(values)] for values in against.T[1:EARLY])
     return max((float((values > 0).mean()) for values in first if len(values)), default=0.0)
 
 
