@@ -77,6 +77,7 @@ _SHRINKING = {
     "n": 1_200,
     "fewest": 300,
 }
+_AT_ONCE = {**_HEAD, "only": ("pullover", "coat"), "n": 3_000, "learning_rate": 3e-3}
 _MISSED = tuple((name, "t-shirt", 0.2) for name in _SHRINKING["only"][1:])
 _LONG = {"network": "mlp", "dropout": 0.0, "epochs": 40}
 
@@ -134,6 +135,8 @@ TASKS = (
         pairs=_MISSED,
     ),
     Task(name="head5-clean", **_HEAD, **_SHRINKING, **_CLEAN),
+    Task(name="head2-flip20", **_AT_ONCE, rate=0.2),
+    Task(name="head2-clean", **_AT_ONCE, **_CLEAN),
     Task(name="fundus2-flip6", **_FUNDUS),
     Task(name="fundus2-flip6-overfit", **{**_FUNDUS, "learning_rate": 1e-3}),
     Task(
