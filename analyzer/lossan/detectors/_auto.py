@@ -70,9 +70,10 @@ class Auto(Detector):
        pile up where right ones only thin out: an excess of the mean over the epochs over a falling
        null (`lossan.excess`), significant at the 5% level and, of more than two classes or 2,000
        samples and more, in the unsqueezed margins too, of 1% or more. Of two classes it must be
-       larger the more samples there are, as that of a null which is only nearly right is; and each
-       of the first eight epochs is asked by itself as well, before wrong labels are learnt by
-       heart, of a far larger excess: samples that are hard only then pile up too. Where the rates
+       larger the more samples there are, as that of a null which is only nearly right is. There the
+       first eight epochs are asked as well, before wrong labels are learnt by heart: each by itself
+       of a far larger excess, as samples that are hard only then pile up too, and of fewer than
+       1,000 samples their mean, where there are more epochs, at the 2% level. Where the rates
        of pairs of more than two classes show no wrong label, neither an excess nor a lapse rate
        counts. A network of fewer than five epochs is still learning: unless 18% of the contradicted
        labels are firmly so, nothing counts but rates that differ. Without any of these nothing is

@@ -20,7 +20,9 @@ Matrix = NDArray[np.float32]
 _SEEN, _SEEN_EARLY = 3.907, 4.919
 _ENOUGH = 2000  # samples: with fewer, unsqueezed margins show nothing
 _MISFIT = 0.0065  # nats a sample: what a null that is nearly right may gain, 3.9 of 600 samples
-_FEW = 1000  # samples of two classes: of more, the first epochs show an excess of hard right ones
+# Samples of two classes: of fewer a network lapses on what it cannot see, of more the mean of the
+# first epochs shows an excess of hard right ones.
+_FEW = 1000
 # Nats, and nats a sample: what may be gained in a single epoch, where samples pile up that are hard
 # only then.
 _SEEN_IN_ONE, _MISFIT_IN_ONE = 50.0, 0.03
@@ -109,7 +111,7 @@ class Seen:
         return rates if self.enough else [0.0, *rates]
 
     def wanted(self, split: float) -> float:
-        """Return the share to flag that several readings agree on."""
+        """Return the share to flag, by the split where rates do not differ."""
         if self.differ:
             return max(_NEAR * self.wrong, min(self.half, 2 * self.whole))
         return split
