@@ -11,7 +11,7 @@ from lossan.config import Config
 from lossan.detectors._base import Context, Detection, Detector
 from lossan.detectors._confusion import Confusions
 from lossan.detectors._contradiction import Margins, average
-from lossan.detectors._epochs import EARLY, LEAST, at_first, early, sharp, sharpened, weigh_epochs
+from lossan.detectors._epochs import EARLY, LEAST, early, sharp, sharpened, weigh_epochs
 from lossan.detectors._evidence import Seen, lacking
 from lossan.excess import fit_excess
 from lossan.losslog import LossLog
@@ -151,7 +151,9 @@ class Auto(Detector):
         weights, unpicked = weigh_epochs(self.name, against, scale, log.loss[rows])
         score = average(against, sharpened, weights)
         plain = average(against, np.asarray, unpicked, scale.typical)
-        first = at_first(plain, against, np.asarray, unpicked, scale.typical)
+        first = plain
+        if len(unpicked) > EARLY:
+            first = average(against, np.asarray, early(unpicked), scale.typical)
         pairs = Confusions.of(log, rows, score, weights, early(weights), sharp(0.0))
         classes = n_classes(log) or 2
         floors = pairs.floors if pairs is not None else None
@@ -160,8 +162,7 @@ class Auto(Detector):
         if not self.parameters.some_wrong:
             missing = lacking(seen, score, against, unpicked, scale)
         excess = fit_excess(score, least=sharp(LEAST), start=_BULK)
-        split = float(_split(context, rows).mean())
-        split = min(split, _contradicted(against))
+        split = min(float(_split(context, rows).mean()), _contradicted(against))
         wanted = round(seen.wanted(split) * len(rows)) if missing == 0 else 0
         found = wanted > 0
         if found:
@@ -277,8 +278,9 @@ def _contradicted(against: Matrix) -> float:
 
     But the very first, in most of which a network knows nothing yet.
     """
-    first = (values[~np.isnan(values)] for values in against.T[1:EARLY])
-    return max((float((values > 0).mean()) for values in first if len(values)), default=0.0)
+    seen = [np.count_nonzero(~np.isnan(values)) for values in against.T[1:EARLY]]
+    wrong = [np.count_nonzero(values > 0) for values in against.T[1:EARLY]]
+    return float((np.array(wrong) / np.maximum(seen, 1)).max())
 
 
 def _moved(score: Vector, probability: Vector, wanted: int) -> Vector:

@@ -1,6 +1,5 @@
 """How much each epoch's losses tell of which labels are wrong."""
 
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,19 +65,6 @@ def early(weights: Vector) -> Vector:
     first = np.arange(len(weights)) < EARLY
     weighed = np.where(first, weights, 0.0)
     return weighed if weighed.sum() > 0 else first.astype(np.float64)
-
-
-def at_first(
-    whole: Vector,
-    against: Matrix,
-    squeeze: Callable[[Vector], Vector],
-    weights: Vector,
-    typical: Vector | None = None,
-) -> Vector:
-    """Return the mean over the first epochs, which is the whole one where there are no others."""
-    if len(weights) <= EARLY:
-        return whole
-    return average(against, squeeze, early(weights), typical)
 
 
 def sharpened(values: Vector) -> Vector:

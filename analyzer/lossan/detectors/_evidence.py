@@ -76,9 +76,9 @@ class Seen:
         differ = floors is not None and floors.trust > 0 and wrong > 0
         many = classes > 2
         denied = floors is not None and many and wrong == 0
-        lapse = fit_lapse(-plain, classes)
         asked = not denied and (many or len(plain) >= _FEW)
-        there = asked and lapse.gain >= SIGNIFICANT and lapse.share >= _RARE
+        lapse = fit_lapse(-plain, classes) if asked else None
+        there = lapse is not None and lapse.gain >= SIGNIFICANT and lapse.share >= _RARE
         against, half, whole = (float((plain > firm).mean()) for firm in (0.0, 0.5, 1.0))
         return cls(
             lapse=lapse if there else None,
@@ -150,7 +150,9 @@ def _gain_in_one(against: Matrix, scale: Margins) -> float:
 
     Where wrong labels are learnt by heart within a few epochs the mean over all shows none.
     """
-    first = zip(against.T[:EARLY], scale.typical, strict=False)
-    seen = ((values[~np.isnan(values)].astype(np.float64), unit) for values, unit in first)
-    squeezed = (np.tanh(values / unit) for values, unit in seen if len(values))
-    return max((fit_excess(values, least=LEAST).gain for values in squeezed), default=0.0)
+    most = 0.0
+    for values, unit in zip(against.T[:EARLY], scale.typical, strict=False):
+        seen = values[~np.isnan(values)].astype(np.float64)
+        if len(seen):
+            most = max(most, fit_excess(np.tanh(seen / unit), least=LEAST).gain)
+    return most

@@ -7,8 +7,9 @@ from numpy.testing import assert_allclose
 import lossan
 from lossan import build_log
 from lossan.detectors._contradiction import Margins
-from lossan.detectors._evidence import Seen, lacking
+from lossan.detectors._evidence import Seen, _gain_in_one, _gain_of_mean, lacking
 from lossan.detectors._floors import Floors
+from lossan.excess import fit_excess
 from lossan.lapse import Lapse
 
 # ten labels confirmed, and contradicted by .2, .3, .6, .9, 1.1 and 1.4 typical margins
@@ -190,7 +191,7 @@ def regression(rate, seed, *, n=3000, width=400):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_wrong_labels_of_two_classes_that_only_single_epochs_show(seed):
+def test_many_wrong_labels_of_two_classes_are_seen(seed):
     log, wrong = regression(0.4, seed)
     found = lossan.analyze(log, detector="auto").detection
     assert wrong[found.flagged].mean() > 0.5
@@ -202,3 +203,21 @@ def test_wrong_labels_of_two_classes_that_only_single_epochs_show(seed):
 def test_hard_samples_of_two_classes_pile_up_in_single_epochs_too(seed):
     log, _ = regression(0.0, seed)
     assert not lossan.analyze(log, detector="auto").detection.flagged.any()
+
+
+def test_a_single_epoch_shows_what_the_mean_does_not():
+    log, _ = regression(0.4, 1)
+    rows, epochs = np.arange(log.n_samples), np.arange(1, 9)
+    scale = Margins.of(log, rows)
+    against = scale.against(log, rows)
+    shown = [
+        fit_excess(np.tanh(values.astype(float) / unit), least=0.2).gain
+        for values, unit in zip(against.T, scale.typical, strict=True)
+    ]
+    assert _gain_in_one(against, scale) == max(shown)
+    assert _gain_of_mean(against, epochs**1.5, scale) < 0.0065 * len(rows)
+    some = seen(against=0.4, many=False)
+    assert lacking(some, np.ones(len(rows)), against, np.ones(8), scale) == 0
+    gaps = against.copy()
+    gaps[:, int(np.argmax(shown))] = np.nan  # observed of no sample
+    assert _gain_in_one(gaps, scale) == sorted(shown)[-2]
