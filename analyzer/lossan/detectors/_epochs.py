@@ -1,6 +1,5 @@
 """How much each epoch's losses tell of which labels are wrong."""
 
-
 import numpy as np
 from numpy.typing import NDArray
 
