@@ -24,13 +24,18 @@ from lossan.losslog import FLOAT_CHANNELS, STATIC_FIELDS, Coded
 _ABSENT = np.array([0x7FC0DEAD], np.uint32).view(np.float32)[0]
 _ABSENT_BITS = np.uint32(0x7FC0DEAD)
 _AHEAD = 4  # batches whose slots are found before their cells are written
+_BLOCK = 1 << 16  # cells looked at in one go: what comes of it stays in the cache
 _PREPARED = 2  # batches whose ids are checked and hashed before their slots are looked up
 
 
 def read_long(parts: Rows, options: ReadOptions, progress: Progress | None) -> Draft:
     """Gather a long log in one pass."""
-    with ThreadPoolExecutor(1) as preparer, ThreadPoolExecutor(1) as writer:
-        reader = _LongReader(parts, writer)
+    with (
+        ThreadPoolExecutor(1) as preparer,
+        ThreadPoolExecutor(1) as writer,
+        ThreadPoolExecutor(1) as clearer,
+    ):
+        reader = _LongReader(parts, writer, clearer)
         waiting: deque[Future[_Prepared]] = deque()
         for part, batch in parts.batches(wanted(parts.columns), progress):
             waiting.append(preparer.submit(reader.prepare, part, batch))
@@ -74,8 +79,11 @@ class _Plan:
 class _Slabs:
     """One array an epoch, each with a cell a slot; rows of one matrix as far as was planned."""
 
-    def __init__(self, empty: Any, dtype: type, plan: _Plan) -> None:
-        self._empty, self._dtype, self._plan = empty, dtype, plan
+    def __init__(
+        self, empty: Any, dtype: type, plan: _Plan, clearer: ThreadPoolExecutor | None = None
+    ) -> None:
+        self._empty, self._dtype, self._plan, self._clearer = empty, dtype, plan, clearer
+        self._cleared: tuple[int, Future[None]] | None = None  # the row that comes next, probably
         self._capacity = plan.capacity
         self._matrix: NDArray[Any] = np.empty((len(plan.epochs), plan.capacity), dtype)
         self.by_epoch: dict[int, NDArray[Any]] = {}
@@ -90,10 +98,8 @@ class _Slabs:
 
     def _room(self, epoch: int, slab: NDArray[Any] | None, need: int) -> NDArray[Any]:
         if slab is None and need <= self._plan.capacity and epoch in self._plan.epochs:
-            row: NDArray[Any] = self._matrix[epoch - self._plan.epochs.start]
-            row[:] = self._empty
-            self.n_cells += len(row)
-            return row
+            self.n_cells += self._plan.capacity
+            return self._row(epoch - self._plan.epochs.start)
         self._capacity = max(self._capacity, need + need // 2 if slab is not None else need)
         grown: NDArray[Any] = np.full(self._capacity, self._empty, self._dtype)
         self.n_cells += len(grown)
@@ -101,6 +107,26 @@ class _Slabs:
             self.n_cells -= len(slab)
             grown[: len(slab)] = slab
         return grown
+
+    def _row(self, number: int) -> NDArray[Any]:
+        """Return an empty row; the next one is emptied meanwhile.
+
+        Memory never touched before costs more than to write to it, on some machines by far.
+        """
+        row: NDArray[Any] = self._matrix[number]
+        ready, self._cleared = self._cleared, None
+        if ready is not None:
+            ready[1].result()
+        if ready is None or ready[0] != number:
+            row[:] = self._empty
+        after = number + 1
+        if (
+            self._clearer
+            and after < len(self._matrix)
+            and after + self._plan.epochs.start not in self.by_epoch
+        ):
+            self._cleared = after, self._clearer.submit(self._matrix[after].fill, self._empty)
+        return row
 
     def gather(
         self, epochs: list[int], slots: NDArray[np.int64], *, in_place: bool
@@ -132,18 +158,22 @@ class _LongReader:
     While ids are looked up a thread hashes those to come and another writes the cells.
     """
 
-    def __init__(self, parts: Rows, writer: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, parts: Rows, writer: ThreadPoolExecutor, clearer: ThreadPoolExecutor
+    ) -> None:
         self._parts, self._writer = parts, writer
         self._writing: deque[Future[None]] = deque()
         self._faults: list[Fault] = []
         self._range, plan = _expect(parts)
+        if self._range is not None:
+            self._range.prepare(clearer)
         self._index: SlotIndex | None = self._range
-        self._loss = _Slabs(_ABSENT, np.float32, plan)
+        self._loss = _Slabs(_ABSENT, np.float32, plan, clearer)
         fields = parts.columns.single
         self._channels = {
-            f: _Slabs(np.nan, np.float32, plan) for f in FLOAT_CHANNELS if f in fields
+            f: _Slabs(np.nan, np.float32, plan, clearer) for f in FLOAT_CHANNELS if f in fields
         }
-        self._predicted = _Slabs(-1, np.int32, plan) if "predicted" in fields else None
+        self._predicted = _Slabs(-1, np.int32, plan, clearer) if "predicted" in fields else None
         self._categories = Categories()
         self._static = {f: StaticColumn(f) for f in STATIC_FIELDS if f in fields}
         self._rows = 0
@@ -338,15 +368,19 @@ def _filled(slabs: list[NDArray[Any]], need: int) -> tuple[int, NDArray[np.bool_
     """Return how many cells hold a loss, which slots hold any, and whether these hold all."""
 
     def given(slab: NDArray[Any]) -> NDArray[np.bool_]:
-        return np.asarray(slab[:need].view(np.uint32) != _ABSENT_BITS)
+        return np.asarray(slab.view(np.uint32) != _ABSENT_BITS)
+
+    def count(slab: NDArray[Any]) -> int:
+        blocks = (slab[start : min(start + _BLOCK, need)] for start in range(0, need, _BLOCK))
+        return sum(int(np.count_nonzero(given(block))) for block in blocks)
 
     with ThreadPoolExecutor() as pool:
-        counts = list(pool.map(lambda slab: int(np.count_nonzero(given(slab))), slabs))
+        counts = list(pool.map(count, slabs))
     if all(count == need for count in counts):
         return sum(counts), np.ones(need, bool), True
     used = np.zeros(need, bool)
     for slab in slabs:
-        there = given(slab)
+        there = given(slab[:need])
         used[: len(there)] |= there
     return sum(counts), used, sum(counts) == np.count_nonzero(used) * len(slabs)
 

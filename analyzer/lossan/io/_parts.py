@@ -204,8 +204,8 @@ def _widen(
     """Extend the known ranges of ids and epochs by a part's statistics, or forget them."""
     for field, known in list(ranges.items()):
         found: tuple[int, int] | None = None
-        if columns.layout == "wide":
-            pass  # its rows are the samples: nothing to plan
+        if columns.layout == "wide" and field == "epoch":
+            pass  # its rows hold them all
         elif field == "epoch" and "epoch" not in columns.single and part.epoch is not None:
             found = (part.epoch, part.epoch)
         else:

@@ -6,6 +6,7 @@ with the string itself, so that the result is exact.
 """
 
 from abc import ABC, abstractmethod
+from concurrent.futures import Executor, Future
 from typing import Any, final
 
 import numpy as np
@@ -60,6 +61,11 @@ class RangeSlots(SlotIndex):
 
     def __init__(self, low: int, size: int) -> None:
         self._low, self._size = low, size
+        self._all: Future[Slots] | None = None
+
+    def prepare(self, worker: Executor) -> None:
+        """Let all slots be listed meanwhile: mostly all are used, and it takes a while."""
+        self._all = worker.submit(np.arange, self._size)
 
     @property
     def capacity(self) -> int:
@@ -82,7 +88,10 @@ class RangeSlots(SlotIndex):
         return pa.array(slots if self._low == 0 else slots + self._low)
 
     def ascending(self, used: NDArray[np.bool_]) -> tuple[pa.Array, Slots]:
-        slots = np.arange(len(used)) if used.all() else np.flatnonzero(used)
+        if not used.all():
+            slots = np.flatnonzero(used)
+        else:
+            slots = self._all.result() if self._all else np.arange(self._size)
         return self.ids_of(slots), slots
 
 

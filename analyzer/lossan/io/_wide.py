@@ -1,5 +1,7 @@
 """Wide Parquet, a row per sample: list columns or numbered ones."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, final
 
 import numpy as np
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 
 from lossan.build import Draft, plain_column
 from lossan.errors import Fault, LogError
+from lossan.io._grid import Grid, IdOrder, Places
 from lossan.io._parts import Progress, Rows, wanted
 from lossan.io._source import Part
 from lossan.io._static import Categories
@@ -17,42 +20,16 @@ from lossan.losslog import FLOAT_CHANNELS, STATIC_FIELDS, Coded
 
 
 def read_wide(parts: Rows, progress: Progress | None) -> Draft:
-    """Gather a wide log in one pass."""
-    reader = _WideReader(parts)
-    for part, batch in parts.batches(wanted(parts.columns), progress):
-        reader.add(part, batch)
-    return reader.draft()
-
-
-@final
-class _Grid:
-    """An epoch-major array that grows in epochs when a longer list comes."""
-
-    def __init__(self, empty: Any, dtype: type, n_samples: int) -> None:
-        self._empty, self._dtype, self._n_samples = empty, dtype, n_samples
-        self._blocks: list[NDArray[Any]] = []  # one where no list is longer than the first ones
-        self.n_epochs = 0
-
-    def put(self, start: int, values: NDArray[Any]) -> None:
-        """Write a block of shape (n_epochs, n_rows) from a row on."""
-        if more := max(len(values) - self.n_epochs, 0):
-            block: NDArray[Any] = np.empty((more, self._n_samples), self._dtype)
-            block[:, :start] = self._empty
-            self._blocks.append(block)
-            self.n_epochs += more
-        rows = slice(start, start + values.shape[1])
-        for block in self._blocks:
-            here, values = values[: len(block)], values[len(block) :]
-            block[: len(here), rows] = here
-            block[len(here) :, rows] = self._empty
-
-    def matrix(self, n_epochs: int, n_rows: int) -> NDArray[Any]:
-        """Return the array of shape (n_epochs, n_rows)."""
-        if self.n_epochs < n_epochs or not self._blocks:
-            shape = (n_epochs - self.n_epochs, self._n_samples)
-            self._blocks.append(np.full(shape, self._empty, self._dtype))
-        whole = self._blocks[0] if len(self._blocks) == 1 else np.concatenate(self._blocks)
-        return np.ascontiguousarray(whole[:, :n_rows])
+    """Gather a wide log in one pass, its samples in the order of their ids where that is known."""
+    ids = parts.ranges["sample_id"]
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        if ids is not None and ids[1] - ids[0] + 1 == parts.n_rows:
+            reader = _WideReader(parts, pool, IdOrder(ids[0], parts.n_rows))
+            if reader.read(progress):
+                return reader.draft()
+        reader = _WideReader(parts, pool, None)
+        reader.read(progress)
+        return reader.draft()
 
 
 def _joined(chunks: list[pa.Array]) -> pa.Array:
@@ -63,38 +40,54 @@ def _joined(chunks: list[pa.Array]) -> pa.Array:
 
 @final
 class _WideReader:
-    def __init__(self, parts: Rows) -> None:
-        self._columns, self._n_rows = parts.columns, 0
+    def __init__(self, parts: Rows, pool: ThreadPoolExecutor, order: IdOrder | None) -> None:
+        self._parts, self._columns, self._order = parts, parts.columns, order
+        self._n_rows = 0
         self._n_values = 0  # of lists of unequal length
         there = {*parts.columns.single, *parts.columns.numbered}
         self._faults: list[Fault] = []
-        self._loss = _Grid(np.nan, np.float32, parts.n_rows)
+        self._loss = Grid(np.nan, np.float32, parts.n_rows, pool)
         self._channels = {
-            f: _Grid(np.nan, np.float32, parts.n_rows) for f in FLOAT_CHANNELS if f in there
+            f: Grid(np.nan, np.float32, parts.n_rows, pool) for f in FLOAT_CHANNELS if f in there
         }
-        self._predicted = _Grid(-1, np.int32, parts.n_rows) if "predicted" in there else None
+        self._predicted = Grid(-1, np.int32, parts.n_rows, pool) if "predicted" in there else None
         self._categories = Categories()
         self._plain: dict[str, list[pa.Array]] = {
             f: [] for f in ("sample_id", *STATIC_FIELDS) if f in there
         }
 
-    def add(self, part: Part, batch: pa.RecordBatch) -> None:
-        """Take in a batch of samples."""
-        for field, chunks in self._plain.items():
+    def read(self, progress: Progress | None) -> bool:
+        """Take in all rows; return whether their ids were what they were said to be."""
+        for part, batch in self._parts.batches(wanted(self._columns), progress):
+            if not self._add(part, batch):
+                return False
+        return self._order is None or self._order.whole
+
+    def _add(self, part: Part, batch: pa.RecordBatch) -> bool:
+        plain: dict[str, pa.Array] = {}
+        for field in self._plain:
             column = batch.column(self._columns.single[field])
-            plain = plain_column(field, column, self._faults)
-            if plain is None:
+            plain[field] = plain_column(field, column, self._faults)
+            if plain[field] is None:
                 raise LogError(part.name, self._faults)
-            chunks.append(plain)
-        self._loss.put(self._n_rows, self._block(part, batch, "loss"))
+        done = self._n_rows
+        places: Places | None = slice(done, done + batch.num_rows)
+        if self._order is not None:
+            places = self._order.places(plain.pop("sample_id"))
+        if places is None:
+            return False
+        for field, column in plain.items():
+            self._plain[field].append(column)
+        self._loss.put(places, self._block(part, batch, "loss"), done)
         for field, grid in self._channels.items():
-            grid.put(self._n_rows, self._block(part, batch, field))
+            grid.put(places, self._block(part, batch, field), done)
         if self._predicted is not None:
-            self._predicted.put(self._n_rows, self._block(part, batch, "predicted"))
+            self._predicted.put(places, self._block(part, batch, "predicted"), done)
         self._n_rows += batch.num_rows
+        return True
 
     def draft(self) -> Draft:
-        """Return what was gathered; samples still in the order of the rows."""
+        """Return what was gathered; samples in the order of the rows, or of the ids if known."""
         n_epochs = self._loss.n_epochs
         for field, grid in (*self._channels.items(), ("predicted", self._predicted)):
             if grid is not None and grid.n_epochs > n_epochs:
@@ -104,8 +97,11 @@ class _WideReader:
             f: _joined(chunks) if chunks else pa.array([], pa.int64())
             for f, chunks in self._plain.items()
         }
+        ids = plain.pop("sample_id")
+        if self._order is not None:
+            ids, plain = self._order.ids, {f: self._order.put(c) for f, c in plain.items()}
         return Draft(
-            sample_id=plain.pop("sample_id"),
+            sample_id=ids,
             loss=self._loss.matrix(n_epochs, self._n_rows),
             epochs=np.array(self._columns.numbers or range(1, n_epochs + 1), np.int64),
             static=plain,

@@ -1,0 +1,114 @@
+"""Blocks of samples into an epoch-major array: in the order of the rows, or in that of the ids."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+Places = slice | NDArray[np.int64]
+"""Where the rows of a batch go: one after another, or each to a place of its own."""
+
+
+@final
+class IdOrder:
+    """The order of ids that are each integer once, from the least one on, in rows of any order.
+
+    Parameters
+    ----------
+    least : int
+    n_samples : int
+    """
+
+    def __init__(self, least: int, n_samples: int) -> None:
+        self._least = least
+        self._used = np.zeros(n_samples, bool)
+        self._places: list[Places] = []
+
+    def places(self, ids: pa.Array) -> Places | None:
+        """Return where the rows of a batch go, None where an id is not what ids were to be."""
+        if ids.null_count or not pa.types.is_integer(ids.type):
+            return None
+        places = ids.to_numpy() - self._least
+        if not len(places):
+            return slice(0, 0)
+        if places.min() < 0 or places.max() >= len(self._used):
+            return None
+        found: Places = places
+        if (np.diff(places) == 1).all():
+            found = slice(int(places[0]), int(places[-1]) + 1)
+        self._used[found] = True
+        self._places.append(found)
+        return found
+
+    @property
+    def whole(self) -> bool:
+        """Whether every id has come; of as many rows as ids, none has then come twice."""
+        return bool(self._used.all())
+
+    @property
+    def ids(self) -> pa.Array:
+        """All ids, ascending."""
+        return pa.array(np.arange(self._least, self._least + len(self._used)))
+
+    def put(self, column: pa.Array) -> pa.Array:
+        """Bring a column from the order of the rows to that of the ids."""
+        row_of = np.empty(len(column), np.int64)
+        row = 0
+        for places in self._places:
+            n = places.stop - places.start if isinstance(places, slice) else len(places)
+            row_of[places] = np.arange(row, row + n)
+            row += n
+        return column.take(pa.array(row_of))
+
+
+@final
+class Grid:
+    """An array of shape (n_epochs, n_samples) that grows in epochs when a longer list comes.
+
+    Parameters
+    ----------
+    empty : object
+        What stands where nothing was put.
+    dtype : type
+    n_samples : int
+    pool : ThreadPoolExecutor
+        For epochs written side by side.
+    """
+
+    def __init__(self, empty: Any, dtype: type, n_samples: int, pool: ThreadPoolExecutor) -> None:
+        self._empty, self._dtype, self._n_samples, self._pool = empty, dtype, n_samples, pool
+        self._blocks: list[NDArray[Any]] = []  # one where no list is longer than the first ones
+        self.n_epochs = 0
+
+    def put(self, places: Places, values: NDArray[Any], done: int) -> None:
+        """Write a block of shape (n_epochs, n_rows), after as many rows as are done."""
+        if more := max(len(values) - self.n_epochs, 0):
+            block: NDArray[Any] = np.empty((more, self._n_samples), self._dtype)
+            if done:
+                block[:] = self._empty
+            self._blocks.append(block)
+            self.n_epochs += more
+        for block in self._blocks:
+            here, values = values[: len(block)], values[len(block) :]
+            self._write(block[: len(here)], places, here)
+            block[len(here) :, places] = self._empty
+
+    def _write(self, block: NDArray[Any], places: Places, values: NDArray[Any]) -> None:
+        if isinstance(places, slice):
+            block[:, places] = values
+            return
+
+        def one(epoch: int) -> None:
+            block[epoch][places] = np.ascontiguousarray(values[epoch])
+
+        list(self._pool.map(one, range(len(block))))
+
+    def matrix(self, n_epochs: int, n_rows: int) -> NDArray[Any]:
+        """Return the array of shape (n_epochs, n_rows)."""
+        if self.n_epochs < n_epochs or not self._blocks:
+            shape = (n_epochs - self.n_epochs, self._n_samples)
+            self._blocks.append(np.full(shape, self._empty, self._dtype))
+        whole = self._blocks[0] if len(self._blocks) == 1 else np.concatenate(self._blocks)
+        return np.ascontiguousarray(whole[:, :n_rows])
