@@ -1,5 +1,6 @@
 """The ``lossan`` command; answers ``--version`` before anything else is imported."""
 
+import gc
 import os
 import sys
 
@@ -15,7 +16,9 @@ def main() -> None:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
     from lossan.cli import run
 
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    gc.freeze()  # else Python looks through all that the libraries made, several times, at its end
+    sys.exit(code)
 
 
 if __name__ == "__main__":
