@@ -12,6 +12,7 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:
         print(f"lossan {__version__}")
         return
+    gc.set_threshold(50_000)  # libraries make many objects as they are imported, and no garbage
     # pydantic would look through every installed distribution for plug-ins of its own
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
     from lossan.cli import run
