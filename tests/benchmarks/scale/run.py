@@ -137,6 +137,7 @@ def profile(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
     """Where the time goes, beside the bandwidth of the memory."""
     found = child("profile_.py", long_log(folder / "profile.parquet", int(options.samples), 8))
     bandwidth = found["bandwidth"]
+    yield "a GB of memory first touched", f"{found['first_touch']:.2f} s", "", "", "by one core"
     for name, seconds, busy, moved in found["stages"]:
         floor = moved / bandwidth
         beside = f"{floor:.2f} s to move {moved / 1e6:,.0f} MB at {bandwidth / 1e9:.1f} GB/s"
