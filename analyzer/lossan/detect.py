@@ -9,7 +9,7 @@ from lossan.detectors import Context, Detection, Detector, installed
 from lossan.errors import DetectorError, OptionError
 from lossan.features import Features, compute_features
 from lossan.losslog import LossLog
-from lossan.several import combine, lay_end_to_end, mean_features
+from lossan.several import combine, lay_end_to_end, mean_features, wholes
 from lossan.signals import complete
 
 
@@ -17,6 +17,8 @@ def detect(
     logs: list[LossLog], detector: Detector, config: AnalyzeConfig
 ) -> tuple[LossLog, Features, Detection]:
     """Run a detector on each log by itself; where there are several, put together what they say.
+
+    Those that share no sample are parts of one log.
 
     Parameters
     ----------
@@ -27,7 +29,7 @@ def detect(
     Returns
     -------
     log : LossLog
-        The one log, or all of them laid end to end.
+        The one log, the one that they are parts of, or all of them laid end to end.
     features : Features
     detection : Detection
 
@@ -38,8 +40,10 @@ def detect(
     """
     if not logs:
         raise OptionError("there is no log to analyse; give at least one.")
-    rows = None
+    rows, names = None, [""]
     if len(logs) > 1:  # contradictions are told before the work begins
+        logs, names = map(list, zip(*wholes(logs), strict=True))
+    if len(logs) > 1:
         joined, rows = lay_end_to_end(logs)
     features = [compute_features(log.loss, early_epochs=config.early_epochs) for log in logs]
     from threadpoolctl import threadpool_limits
@@ -49,7 +53,7 @@ def detect(
         found = [_detect(detector, *each, config) for each in zip(logs, features, strict=True)]
     if rows is None:
         return logs[0], features[0], found[0]
-    return joined, mean_features(features, rows), combine(found, rows)
+    return joined, mean_features(features, rows), combine(found, rows, names)
 
 
 def _detect(

@@ -214,8 +214,9 @@ def analyze(
     Parameters
     ----------
     log : LossLog, str, Path, or a sequence of them
-        The log, or where it is; several of one data set (seeds, folds, networks) are analysed
-        each by itself, and what they say is averaged (see `lossan.several`).
+        The log, or where it is; several of one data set (seeds, networks) are analysed each by
+        itself, and what they say is averaged; those that share no sample (folds, processes) are
+        analysed as one (see `lossan.several`).
     detector : str or Detector
         Name of an installed detector, or one of your own.
     early_epochs : int, optional

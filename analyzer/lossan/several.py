@@ -1,10 +1,11 @@
-"""Several logs of one data set as one: seeds, folds, networks, training and evaluation passes."""
+"""Several logs of one data set: seeds, networks, both passes; and folds, which are one log."""
 
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lossan.detectors import Detection
@@ -13,6 +14,8 @@ from lossan.losslog import LossLog, places_among
 from lossan.merge import merge_logs
 
 Rows = NDArray[np.int64]
+
+_TOGETHER = "the logs together"
 
 
 def lay_end_to_end(logs: Sequence[LossLog]) -> tuple[LossLog, list[Rows]]:
@@ -42,8 +45,56 @@ def lay_end_to_end(logs: Sequence[LossLog]) -> tuple[LossLog, list[Rows]]:
         epochs = np.arange(at, at + log.n_epochs)
         shifted.append(replace(log, epochs=epochs, metadata=kept))
         at += log.n_epochs
-    joined = merge_logs(shifted, source="the logs together")
+    joined = merge_logs(shifted, source=_TOGETHER)
     return joined, [places_among(joined.sample_id, log.sample_id) for log in logs]
+
+
+def wholes(logs: Sequence[LossLog]) -> list[tuple[LossLog, str]]:
+    """Put together the logs that share no sample: folds, and what several processes wrote.
+
+    Each says too little by itself, of a few samples; as one they say what a log of all would.
+
+    Parameters
+    ----------
+    logs : sequence of LossLog
+
+    Returns
+    -------
+    list of (LossLog, str)
+        A log for each of which no other one can be a part, and which of those given it is.
+
+    Raises
+    ------
+    LogError
+        Where parts of one contradict each other.
+    """
+    groups: list[list[int]] = []
+    for number, log in enumerate(logs):
+        group = next((g for g in groups if all(_apart(log, logs[k]) for k in g)), None)
+        if group is None:
+            groups.append([number])
+        else:
+            group.append(number)
+    return [
+        (
+            logs[group[0]]
+            if len(group) == 1
+            else merge_logs([logs[k] for k in group], source=_TOGETHER),
+            f"log{'s' * (len(group) > 1)} {', '.join(str(k + 1) for k in group)}",
+        )
+        for group in groups
+    ]
+
+
+def _apart(log: LossLog, other: LossLog) -> bool:
+    """Tell whether two logs have the same to say, of other samples."""
+    return (
+        log.sample_id.type == other.sample_id.type
+        and log.recorded == other.recorded
+        and log.channels == other.channels
+        and np.array_equal(log.epochs, other.epochs)
+        and not pc.any(pc.is_in(log.sample_id, value_set=other.sample_id)).as_py()
+    )
 
 
 def mean_features(features: Sequence[Features], rows: Sequence[Rows]) -> Features:
@@ -58,7 +109,7 @@ def mean_features(features: Sequence[Features], rows: Sequence[Rows]) -> Feature
     )
 
 
-def combine(found: Sequence[Detection], rows: Sequence[Rows]) -> Detection:
+def combine(found: Sequence[Detection], rows: Sequence[Rows], names: Sequence[str]) -> Detection:
     """Return what several detections say together.
 
     Scores and probabilities are their means over the logs that scored the sample; as many are
@@ -70,6 +121,8 @@ def combine(found: Sequence[Detection], rows: Sequence[Rows]) -> Detection:
         Of the same detector, one per log.
     rows : sequence of ndarray of int64
         As `lay_end_to_end` returns them.
+    names : sequence of str
+        What the notes call each log.
 
     Returns
     -------
@@ -84,7 +137,7 @@ def combine(found: Sequence[Detection], rows: Sequence[Rows]) -> Detection:
     flagged = score > order[count] if count < len(order) else scored
     probabilities = [part.probability for part in found]
     rates = [part.noise_rate for part in found if part.noise_rate is not None]
-    notes = [f"log {n}: {note}" for n, part in enumerate(found, 1) for note in part.notes]
+    notes = [f"{name}: {n}" for name, part in zip(names, found, strict=True) for n in part.notes]
     return Detection(
         score=score,
         flagged=flagged & scored,

@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pandas.testing import assert_frame_equal
 
 from lossan import analyze, build_log
 from lossan.cli import run
 from lossan.detectors import Detection
 from lossan.errors import LogError, OptionError
 from lossan.io import write_log
-from lossan.several import combine, lay_end_to_end
+from lossan.several import combine, lay_end_to_end, wholes
 from lossan.testing import planted_log
 
 NAN = np.nan
@@ -31,7 +32,7 @@ def test_scores_and_flags_of_a_hand_worked_case():
         noise_rate=(0.4, 0.3, 0.6),
     )
     rows = [np.array([0, 1, 2, 3, -1]), np.array([1, -1, 0, -1, 2])]
-    found = combine([one, other], rows)
+    found = combine([one, other], rows, ["log 1", "log 2"])
     np.testing.assert_allclose(found.score, [0.6, 0.2, 0.3, NAN, 0.6])
     # a third of each log is flagged, so a third of four scored samples: one, but two are equal
     assert found.flagged.tolist() == [False] * 5
@@ -62,15 +63,41 @@ def test_the_same_log_twice_says_the_same():
         assert one.table[column].equals(two.table[column]), column
 
 
-def test_folds_that_share_no_sample_are_ranked_together():
+@pytest.mark.parametrize("detector", ["kmeans", "auto"])
+def test_folds_that_share_no_sample_are_parts_of_one_log(detector):
     log = planted_log(n_samples=300)
-    folds = [log.select(np.arange(0, 300, 2)), log.select(np.arange(1, 300, 2))]
-    result = analyze(folds, detector="mean_loss")
-    np.testing.assert_array_equal(
-        result.findings.sort_values("sample_id").score,
-        analyze(log, detector="mean_loss").findings.sort_values("sample_id").score,
-    )
-    assert result.log.n_epochs == 2 * log.n_epochs
+    folds = [log.select(np.arange(start, 300, 3)) for start in range(3)]
+    together, whole = analyze(folds, detector=detector), analyze(log, detector=detector)
+    assert_frame_equal(together.findings, whole.findings)
+    assert together.noise_rate == whole.noise_rate
+    assert together.summary.log.n_epochs == log.n_epochs
+    assert together.summary.log.n_logs == 3
+
+
+def test_folds_of_several_seeds_are_a_log_for_each_seed():
+    logs = [noisy(seed) for seed in (1, 2)]
+    halves = [np.arange(0, 400, 2), np.arange(1, 400, 2)]
+    parts = [logs[seed].select(half) for half in halves for seed in (0, 1)]
+    found = wholes(parts)
+    assert [name for _, name in found] == ["logs 1, 3", "logs 2, 4"]
+    assert [log.fingerprint for log, _ in found] == [log.fingerprint for log in logs]
+    assert_frame_equal(analyze(parts).findings, analyze(logs).findings)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda log: replace(log, epochs=log.epochs + 1),
+        lambda log: replace(log, metadata={"recorded": "eval"}),
+        lambda log: replace(log, true_label=None),
+        lambda log: replace(log, sample_id=log.sample_id.cast("string")),
+    ],
+    ids=["epochs", "recorded", "channels", "ids"],
+)
+def test_logs_that_say_other_things_are_no_parts_of_one(change):
+    log = planted_log(n_samples=100)
+    one, other = log.select(np.arange(50)), change(log.select(np.arange(50, 100)))
+    assert [name for _, name in wholes([one, other])] == ["log 1", "log 2"]
 
 
 def test_train_and_eval_logs_go_together():

@@ -14,6 +14,7 @@ from lossan.build import Draft, duplicate_fault, null_fault, plain_column
 from lossan.errors import Fault, LogError
 from lossan.io._options import ReadOptions
 from lossan.io._parts import Progress, Rows, wanted
+from lossan.io._slabs import Plan, Slabs
 from lossan.io._slots import IntegerSlots, RangeSlots, SlotIndex, StringSlots, hashes_of
 from lossan.io._source import Part
 from lossan.io._static import Categories, StaticColumn
@@ -59,98 +60,6 @@ class _Group:
 _Prepared = tuple[Part, pa.RecordBatch, list[_Group]]
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """How many cells the files' statistics let one expect; the rows may show otherwise.
-
-    Parameters
-    ----------
-    epochs : range
-        Empty where nothing is known.
-    capacity : int
-        Slots an epoch.
-    """
-
-    epochs: range
-    capacity: int
-
-
-@final
-class _Slabs:
-    """One array an epoch, each with a cell a slot; rows of one matrix as far as was planned."""
-
-    def __init__(
-        self, empty: Any, dtype: type, plan: _Plan, clearer: ThreadPoolExecutor | None = None
-    ) -> None:
-        self._empty, self._dtype, self._plan, self._clearer = empty, dtype, plan, clearer
-        self._cleared: tuple[int, Future[None]] | None = None  # the row that comes next, probably
-        self._capacity = plan.capacity
-        self._matrix: NDArray[Any] = np.empty((len(plan.epochs), plan.capacity), dtype)
-        self.by_epoch: dict[int, NDArray[Any]] = {}
-        self.n_cells = 0
-
-    def put(self, epoch: int, slots: NDArray[np.int64], values: NDArray[Any], need: int) -> None:
-        """Write values to the cells of an epoch; of equal slots the last one wins."""
-        slab = self.by_epoch.get(epoch)
-        if slab is None or len(slab) < need:
-            slab = self.by_epoch[epoch] = self._room(epoch, slab, need)
-        slab[slots] = values
-
-    def _room(self, epoch: int, slab: NDArray[Any] | None, need: int) -> NDArray[Any]:
-        if slab is None and need <= self._plan.capacity and epoch in self._plan.epochs:
-            self.n_cells += self._plan.capacity
-            return self._row(epoch - self._plan.epochs.start)
-        self._capacity = max(self._capacity, need + need // 2 if slab is not None else need)
-        grown: NDArray[Any] = np.full(self._capacity, self._empty, self._dtype)
-        self.n_cells += len(grown)
-        if slab is not None:
-            self.n_cells -= len(slab)
-            grown[: len(slab)] = slab
-        return grown
-
-    def _row(self, number: int) -> NDArray[Any]:
-        """Return an empty row; the next one is emptied meanwhile.
-
-        Memory never touched before costs more than to write to it, on some machines by far.
-        """
-        row: NDArray[Any] = self._matrix[number]
-        ready, self._cleared = self._cleared, None
-        if ready is not None:
-            ready[1].result()
-        if ready is None or ready[0] != number:
-            row[:] = self._empty
-        after = number + 1
-        if (
-            self._clearer
-            and after < len(self._matrix)
-            and after + self._plan.epochs.start not in self.by_epoch
-        ):
-            self._cleared = after, self._clearer.submit(self._matrix[after].fill, self._empty)
-        return row
-
-    def gather(
-        self, epochs: list[int], slots: NDArray[np.int64], *, in_place: bool
-    ) -> NDArray[Any]:
-        """Return the cells of slots, shape (n_epochs, n_slots), holding them only once.
-
-        ``in_place`` says that the slots are the first ones, in their order.
-        """
-        planned = all(s.base is self._matrix for s in self.by_epoch.values())
-        if planned and len(epochs) == len(self._plan.epochs):
-            n = len(slots)
-            if not in_place:
-                for row in self._matrix:
-                    row[:n] = row[slots]
-            return self._matrix[:, :n]
-        matrix: NDArray[Any] = np.empty((len(epochs), len(slots)), self._dtype)
-        for row, epoch in zip(matrix, epochs, strict=True):
-            slab = self.by_epoch.pop(epoch)
-            inside = slots < len(slab)
-            row[:] = self._empty
-            row[inside] = slab[slots[inside]]
-        return matrix
-
-
 @final
 class _LongReader:
     """Takes in batches in any order of rows.
@@ -168,12 +77,12 @@ class _LongReader:
         if self._range is not None:
             self._range.prepare(clearer)
         self._index: SlotIndex | None = self._range
-        self._loss = _Slabs(_ABSENT, np.float32, plan, clearer)
+        self._loss = Slabs(_ABSENT, np.float32, plan, clearer)
         fields = parts.columns.single
         self._channels = {
-            f: _Slabs(np.nan, np.float32, plan, clearer) for f in FLOAT_CHANNELS if f in fields
+            f: Slabs(np.nan, np.float32, plan, clearer) for f in FLOAT_CHANNELS if f in fields
         }
-        self._predicted = _Slabs(-1, np.int32, plan, clearer) if "predicted" in fields else None
+        self._predicted = Slabs(-1, np.int32, plan, clearer) if "predicted" in fields else None
         self._categories = Categories()
         self._static = {f: StaticColumn(f) for f in STATIC_FIELDS if f in fields}
         self._rows = 0
@@ -339,7 +248,7 @@ class _LongReader:
 
     def _first_duplicate(self) -> str:
         """Find, in a second pass, the first row that repeats an earlier one."""
-        seen = _Slabs(False, bool, _Plan(range(0), 0))
+        seen = Slabs(False, bool, Plan(range(0), 0))
         names = self._parts.columns.single
         columns = [names[f] for f in ("sample_id", "epoch") if f in names]
         for part, batch in self._parts.batches(columns):
@@ -414,7 +323,7 @@ def _by_epoch(
         yield int(ordered[start]), order[start:stop]
 
 
-def _expect(parts: Rows) -> tuple[RangeSlots | None, _Plan]:
+def _expect(parts: Rows) -> tuple[RangeSlots | None, Plan]:
     """Plan for what the files' statistics say; use ids as addresses where they fill their range."""
     ids, epochs = parts.ranges["sample_id"], parts.ranges["epoch"]
     # More epoch numbers than rows tell nothing.
@@ -427,4 +336,4 @@ def _expect(parts: Rows) -> tuple[RangeSlots | None, _Plan]:
     capacity = dense.capacity if dense else expected if known else 0
     if len(known) * capacity > 2 * parts.n_rows:  # as many epoch numbers as rows, say
         known = range(0)
-    return dense, _Plan(known, capacity)
+    return dense, Plan(known, capacity)
