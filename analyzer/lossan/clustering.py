@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossan.points import Array, Centroids, Held, Mask, Moments, Points, Scale
+from lossan.points import Array, Centroids, Local, Mask, Moments, Points, Scale
 
 _SUBSAMPLE = 50_000  # enough to place two centroids to about a hundredth of a deviation
 _TRIALS = 2  # candidates for the second centroid, as in scikit-learn: 2 + log(k)
@@ -48,7 +48,7 @@ def two_means(
     ...     [0, 1, 0, 1], [1, 0, 1, 0])
     True
     """
-    points = Held(values)
+    points = Local.held(values)
     found = fit_two_means(
         points,
         points.moments(),
@@ -91,9 +91,10 @@ def fit_two_means(
     variance = found.squares / found.n / spread**2
     limits = max_iter, tol * float(variance.mean())
     rng = np.random.default_rng(seed)
-    start = Held(_sample(points, found, rng))
+    sample = _sample(points, found, rng)
+    start = Local.held(sample)
     few = _Settling(start, start.moments(), scale, *limits)
-    scaled = scale.points(start.values)
+    scaled = scale.points(sample)
     starts = [_plus_plus(scaled, rng) for _ in range(n_init)]
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         tries = list(pool.map(lambda places: few.split(few.from_(places)), starts))

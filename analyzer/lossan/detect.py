@@ -7,7 +7,7 @@ import numpy as np
 from lossan.config import AnalyzeConfig
 from lossan.detectors import Context, Detection, Detector, installed
 from lossan.errors import DetectorError, OptionError
-from lossan.features import Features, compute_features
+from lossan.features import Features, features_of
 from lossan.losslog import LossLog
 from lossan.several import combine, lay_end_to_end, mean_features, wholes
 from lossan.signals import complete
@@ -45,7 +45,7 @@ def detect(
         logs, names = map(list, zip(*wholes(logs), strict=True))
     if len(logs) > 1:
         joined, rows = lay_end_to_end(logs)
-    features = [compute_features(log.loss, early_epochs=config.early_epochs) for log in logs]
+    features = [features_of(log.loss, early_epochs=config.early_epochs) for log in logs]
     from threadpoolctl import threadpool_limits
 
     # BLAS splits a sum by the number of threads, and the last digits would follow it

@@ -3,13 +3,14 @@
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lossan.errors import OptionError
+from lossan.points import map_blocks
 
 FEATURES = (
     "f1_mean",
@@ -23,11 +24,10 @@ FEATURES = (
 # Three float64 blocks of (n_epochs, block): small enough for the last-level cache, but of many
 # epochs large enough that numpy's cost a call, which threads wait for each other to pay, does not
 # count (measured by tests/benchmarks/features.py).
-_CACHE_BYTES, _MOST_BYTES = 1 << 22, 1 << 26
+_CACHE_BYTES, _MOST_BYTES = 1 << 23, 1 << 26
 _CALL_SAMPLES = 8192
 
 
-@dataclass(frozen=True, eq=False)
 class Features:
     """F1 to F6 of every sample.
 
@@ -38,16 +38,71 @@ class Features:
         two epochs.
     """
 
-    values: NDArray[np.float64]
+    def __init__(self, values: NDArray[np.float64]) -> None:
+        self._values = values
 
     @property
+    def values(self) -> NDArray[np.float64]:
+        """Shape (6, n_samples), in the order of `FEATURES`."""
+        return self._values
+
+    @cached_property
     def scorable(self) -> NDArray[np.bool_]:
         """Shape (n_samples,): which samples have features."""
         return ~np.isnan(self.values[0])
 
+    def part(self, samples: slice) -> NDArray[np.float64]:
+        """Return the features of some samples one after another, shape (6, n)."""
+        return self.values[:, samples]
+
+    def take(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+        """Return the features of some samples, by their rows; shape (6, n_rows)."""
+        return self.values[:, rows]
+
     def __getitem__(self, name: str) -> NDArray[np.float64]:
         """Return one feature by its name, shape (n_samples,)."""
         return self.values[FEATURES.index(name)]
+
+
+@final
+class _Deferred(Features):
+    """Features made anew for each part of the samples, until all are asked for."""
+
+    def __init__(self, loss: NDArray[np.float32], early_epochs: int | None) -> None:
+        self._loss, self._early = loss, early_epochs
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        if not self._all:
+            self._values = _compute(self._loss, self._early)
+        return self._values
+
+    @property
+    def _all(self) -> bool:
+        return hasattr(self, "_values")
+
+    @cached_property
+    def scorable(self) -> NDArray[np.bool_]:
+        return _observed_twice(self._loss.T)
+
+    def part(self, samples: slice) -> NDArray[np.float64]:
+        return self._values[:, samples] if self._all else _part(self._loss[samples], self._early)
+
+    def take(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+        return self._values[:, rows] if self._all else _part(self._loss[rows], self._early)
+
+
+def features_of(loss: NDArray[np.float32], *, early_epochs: int | None = None) -> Features:
+    """Return what `compute_features` does, with less memory where there are few epochs.
+
+    Features that would take more than the losses they are made of are made when they are asked
+    for, of the samples they are asked for. It takes as long: memory that must be had first costs
+    as much as to compute them once more, or more.
+    """
+    _check_early(loss, early_epochs)
+    if loss.dtype.itemsize * loss.shape[1] >= 8 * len(FEATURES):
+        return Features(_compute(loss, early_epochs))
+    return _Deferred(loss, early_epochs)
 
 
 def compute_features(loss: NDArray[np.float32], *, early_epochs: int | None = None) -> Features:
@@ -83,21 +138,56 @@ def compute_features(loss: NDArray[np.float32], *, early_epochs: int | None = No
     >>> features.values[:, 0].tolist()
     [2.0, 3.5, 2.0, 3.5, 0.5, 3.0]
     """
-    n_samples, n_epochs = loss.shape
+    _check_early(loss, early_epochs)
+    return Features(_compute(loss, early_epochs))
+
+
+def _check_early(loss: NDArray[np.float32], early_epochs: int | None) -> None:
+    n_epochs = loss.shape[1]
     if early_epochs is not None and not 1 <= early_epochs < max(n_epochs, 2):
         raise OptionError(
             f"early epochs is {early_epochs}; allowed: 1 to {n_epochs - 1}, one less than the "
             "epochs of the log."
         )
+
+
+def _compute(loss: NDArray[np.float32], early: int | None) -> NDArray[np.float64]:
+    n_samples, n_epochs = loss.shape
     values = np.empty((len(FEATURES), n_samples))
-    width = 24 * max(n_epochs, 1)
-    size = max(256, _CACHE_BYTES // width, min(_CALL_SAMPLES, _MOST_BYTES // width))
+    size = _block_size(n_epochs)
     epochs = loss.T
     ranges = list(_split(n_samples, os.cpu_count() or 1, size))
     with ThreadPoolExecutor(len(ranges) or 1) as pool:
         # Every sample is computed alone, so the split changes nothing in the result.
-        list(pool.map(lambda r: _fill(epochs, values, r, size, early_epochs), ranges))
-    return Features(values)
+        list(pool.map(lambda r: _fill(epochs, values, r, size, early), ranges))
+    return values
+
+
+def _part(loss: NDArray[np.float32], early: int | None) -> NDArray[np.float64]:
+    """Compute features of not too many samples on the calling thread."""
+    n_samples, n_epochs = loss.shape
+    values = np.empty((len(FEATURES), n_samples))
+    _fill(loss.T, values, range(n_samples), _block_size(n_epochs), early)
+    return values
+
+
+def _block_size(n_epochs: int) -> int:
+    width = 24 * max(n_epochs, 1)
+    return max(256, _CACHE_BYTES // width, min(_CALL_SAMPLES, _MOST_BYTES // width))
+
+
+def _observed_twice(epochs: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return which samples of losses of shape (n_epochs, n_samples) have two of them."""
+    n_epochs, n_samples = epochs.shape
+    found = np.full(n_samples, n_epochs > 1)
+
+    def one(block: slice) -> None:
+        losses = epochs[:, block]
+        if n_epochs > 1 and np.isnan(losses.sum()):  # else there is none to look for
+            found[block] = n_epochs - np.isnan(losses).sum(axis=0) > 1
+
+    map_blocks(one, n_samples)
+    return found
 
 
 def _split(n_samples: int, workers: int, size: int) -> Iterator[range]:

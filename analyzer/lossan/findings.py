@@ -79,8 +79,7 @@ def findings_table(
         "probability": np.full(len(rows), np.nan) if probability is None else probability[rows],
         "suggested_label": column(suggested),
     }
-    for name in FEATURES:
-        columns[name] = features[name][rows]
+    columns |= dict(zip(FEATURES, features.take(rows), strict=True))
     columns |= {field: column(getattr(log, field)) for field in ("path", "group")}
     if log.true_label is not None:
         columns["true_label"] = column(log.true_label)

@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Rows = NDArray[np.integer[Any]]
+Part = Callable[[slice], Array]
+"""Returns the features of a slice of the samples, shape (n_features, n)."""
 _T = TypeVar("_T")
 
 _BLOCK = 1 << 15
@@ -157,16 +160,16 @@ class Centroids:
         second = self.second(values)
         return second if self.places[1, 0] > self.places[0, 0] else ~second
 
-    def split(self, values: Array) -> Split:
+    def split(self, part: Part, n: int) -> Split:
         """Sum what is nearer to the second, of at most `CHUNK` samples or several chunks."""
         plane = self._plane()
 
         def one(block: slice) -> Split:
-            part = values[:, block]
-            rows = np.flatnonzero(_beyond(part, *plane))
-            return Split(len(rows), part.take(rows, axis=1).sum(axis=1))
+            values = part(block)
+            rows = np.flatnonzero(_beyond(values, *plane))
+            return Split(len(rows), values.take(rows, axis=1).sum(axis=1))
 
-        return fold(_in_chunks(map_blocks(one, values.shape[1])))
+        return fold(_in_chunks(map_blocks(one, n)))
 
 
 class Points(Protocol):
@@ -179,7 +182,7 @@ class Points(Protocol):
     def moments(self) -> Moments:
         """Return the moments of all."""
 
-    def take(self, rows: NDArray[np.integer[Any]]) -> Array:
+    def take(self, rows: Rows) -> Array:
         """Return the features of some rows, ascending; shape (n_features, n_rows)."""
 
     def split(self, centroids: Centroids) -> Split:
@@ -190,34 +193,43 @@ class Points(Protocol):
 
 
 @final
-class Held:
-    """Features held in memory.
+class Local:
+    """Features in memory, or made block by block of what is there.
 
     Parameters
     ----------
-    values : ndarray of float64
-        Shape (n_features, n), finite.
+    part : callable
+        Returns the finite features of a slice of the samples, shape (n_features, n).
+    take : callable
+        Returns those of some rows.
+    n : int
     """
 
-    def __init__(self, values: Array) -> None:
-        self.values = values
-        self.n = values.shape[1]
+    def __init__(self, part: Part, take: Callable[[Rows], Array], n: int) -> None:
+        self._part, self.take, self.n = part, take, n
+
+    @classmethod
+    def held(cls, values: Array) -> Self:
+        """Return points of features held in memory, shape (n_features, n)."""
+        return cls(held(values), lambda rows: values[:, rows], values.shape[1])
 
     def moments(self) -> Moments:
         """Return the moments of all."""
-        return moments(self.values)
-
-    def take(self, rows: NDArray[np.integer[Any]]) -> Array:
-        """Return the features of some rows, shape (n_features, n_rows)."""
-        return self.values[:, rows]
+        return moments(self._part, self.n)
 
     def split(self, centroids: Centroids) -> Split:
         """Tell how all fall to two centroids."""
-        return centroids.split(self.values)
+        return centroids.split(self._part, self.n)
 
     def extremes(self, feature: int) -> tuple[int, int]:
         """Return the rows with the least and the greatest value of a feature."""
-        return int(self.values[feature].argmin()), int(self.values[feature].argmax())
+        values = np.concatenate(map_blocks(lambda block: self._part(block)[feature], self.n))
+        return int(values.argmin()), int(values.argmax())
+
+
+def held(values: Array) -> Part:
+    """Return what gives parts of features held in memory."""
+    return lambda block: values[:, block]
 
 
 class _Mergeable(Protocol):
@@ -238,9 +250,9 @@ def _in_chunks(blocks: list[_M]) -> list[_M]:
     return [fold(blocks[start : start + size]) for start in range(0, len(blocks), size)]
 
 
-def moments(values: Array) -> Moments:
-    """Return the moments of features of shape (n_features, n)."""
-    return fold(_in_chunks(map_blocks(lambda b: Moments.of(values[:, b]), values.shape[1])))
+def moments(part: Part, n: int) -> Moments:
+    """Return the moments of the features of n samples."""
+    return fold(_in_chunks(map_blocks(lambda block: Moments.of(part(block)), n)))
 
 
 def _beyond(values: Array, weights: Array, limit: float) -> Mask:

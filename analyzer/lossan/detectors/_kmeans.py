@@ -11,9 +11,7 @@ from lossan.config import Config
 from lossan.detectors._base import Context, Detection, Detector
 from lossan.errors import DetectorError
 from lossan.losslog import LossLog
-from lossan.points import Centroids, Held, Points, map_blocks
-
-_SQUEEZED = 1 << 17  # samples at a time: many, as each costs but a few steps
+from lossan.points import Centroids, Local, Part, Points, held, map_blocks
 
 
 @final
@@ -58,15 +56,16 @@ class KMeansDetector(Detector):
         """
         features = context.features
         scorable = features.scorable
-        everything = bool(scorable.all())  # and no copy is needed
-        values = features.values if everything else features.values[:, scorable]
-        flags = self.fit(Held(values), scale=context.scale, seed=context.seed).beyond(values)
-        if everything:
-            return Detection(score=squeeze(values[0], flags), flagged=flags)
+        if scorable.all():  # and no copy is needed
+            points = Local(features.part, features.take, log.n_samples)
+            centroids = self.fit(points, scale=context.scale, seed=context.seed)
+            score, flagged = judge(centroids, features.part, log.n_samples)
+            return Detection(score=score, flagged=flagged)
+        values = features.values[:, scorable]
+        centroids = self.fit(Local.held(values), scale=context.scale, seed=context.seed)
         score = np.full(log.n_samples, np.nan)
-        score[scorable] = squeeze(values[0], flags)
         flagged = np.zeros(log.n_samples, bool)
-        flagged[scorable] = flags
+        score[scorable], flagged[scorable] = judge(centroids, held(values), values.shape[1])
         return Detection(score=score, flagged=flagged)
 
     def fit(self, points: Points, *, scale: str, seed: int) -> Centroids:
@@ -95,18 +94,27 @@ class KMeansDetector(Detector):
         )
 
 
-def squeeze(level: NDArray[np.float64], flags: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Squeeze the mean loss into (0, 1/2), and into (1/2, 1) where flagged."""
-    score = np.empty_like(level)
+def judge(
+    centroids: Centroids, part: Part, n: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the score and the flag of each of n samples."""
+    score, flagged = np.empty(n), np.empty(n, bool)
 
     def one(block: slice) -> None:
-        part = np.abs(level[block])
-        part += 1
-        np.divide(level[block], part, out=part)
-        part += 1
-        part *= 0.25
-        part += 0.5 * flags[block]
-        score[block] = part
+        values = part(block)
+        flagged[block] = centroids.beyond(values)
+        score[block] = _squeezed(values[0], flagged[block])
 
-    map_blocks(one, len(level), _SQUEEZED)
-    return score
+    map_blocks(one, n)
+    return score, flagged
+
+
+def _squeezed(level: NDArray[np.float64], flags: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Squeeze the mean loss into (0, 1/2), and into (1/2, 1) where flagged."""
+    part = np.abs(level)
+    part += 1
+    np.divide(level, part, out=part)
+    part += 1
+    part *= 0.25
+    part += 0.5 * flags
+    return part

@@ -6,7 +6,7 @@ from typing import Protocol, final
 import numpy as np
 
 from lossan.config import AnalyzeConfig
-from lossan.detectors import Auto, Context, Detection, Detector, FittedAuto, KMeansDetector, squeeze
+from lossan.detectors import Auto, Context, Detection, Detector, FittedAuto, KMeansDetector, judge
 from lossan.engines._pieces import Piece, Pieces
 from lossan.engines._points import SpilledPoints
 from lossan.engines._samples import Described, sample_of
@@ -14,7 +14,7 @@ from lossan.engines._tasks import Tasks
 from lossan.errors import OptionError
 from lossan.features import Features
 from lossan.losslog import LossLog
-from lossan.points import Centroids
+from lossan.points import Centroids, held
 
 FITTED = 1 << 24
 """Losses that `auto` is fitted to: of a larger log, to a random sample of its samples."""
@@ -67,11 +67,9 @@ class _KMeans:
     def judge(self, log: LossLog, features: Features) -> Detection:
         scorable = features.scorable
         values = features.values if scorable.all() else features.values[:, scorable]
-        flags = self.centroids.beyond(values)
         score = np.full(log.n_samples, np.nan)
-        score[scorable] = squeeze(values[0], flags)
         flagged = np.zeros(log.n_samples, bool)
-        flagged[scorable] = flags
+        score[scorable], flagged[scorable] = judge(self.centroids, held(values), values.shape[1])
         return Detection(score=score, flagged=flagged)
 
 

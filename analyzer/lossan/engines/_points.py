@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from lossan.engines._pieces import Pieces
 from lossan.engines._tasks import Tasks
 from lossan.features import FEATURES
-from lossan.points import CHUNK, Centroids, Moments, Split, fold, moments
+from lossan.points import CHUNK, Centroids, Moments, Split, fold, held, moments
 
 _N = len(FEATURES)
 _Array = NDArray[np.float64]
@@ -75,12 +75,12 @@ def chunk(pieces: Pieces, rows: slice) -> _Array:
 
 
 def _moments(pieces: Pieces, rows: slice) -> Moments:
-    return moments(chunk(pieces, rows))
+    return moments(held(chunk(pieces, rows)), rows.stop - rows.start)
 
 
 def _split(common: tuple[Pieces, Centroids], rows: slice) -> Split:
     pieces, centroids = common
-    return centroids.split(chunk(pieces, rows))
+    return centroids.split(held(chunk(pieces, rows)), rows.stop - rows.start)
 
 
 def _take(pieces: Pieces, wanted: tuple[int, NDArray[np.int64]]) -> _Array:

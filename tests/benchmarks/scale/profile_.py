@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import lossan
 from lossan.clustering import fit_two_means
 from lossan.features import compute_features
-from lossan.points import Held
+from lossan.points import Local
 
 
 def stages(log: Path) -> list[tuple[str, float, float, float]]:
@@ -39,7 +39,7 @@ def stages(log: Path) -> list[tuple[str, float, float, float]]:
     features = timed(
         "features", lambda: loss.nbytes + 48 * len(loss), lambda: compute_features(loss)
     )
-    points = Held(features.values)
+    points = Local.held(features.values)
     moved = lambda: features.values.nbytes  # noqa: E731 - of one pass; Lloyd's iterations take more
     moments = timed("moments", moved, points.moments)
     found_ = timed("k-means", moved, lambda: fit_two_means(points, moments, 0))

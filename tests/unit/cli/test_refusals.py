@@ -222,7 +222,7 @@ def test_a_process_ends_with_2_and_no_traceback(tmp_path):
 
 
 def test_a_fault_of_ours_is_1(good, monkeypatch, capsys):
-    monkeypatch.setattr("lossan.detect.compute_features", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("lossan.detect.features_of", lambda *_, **__: 1 / 0)
     assert run(["analyze", str(good)]) == 1
     assert "ZeroDivisionError" in capsys.readouterr().err
 
