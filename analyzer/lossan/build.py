@@ -20,7 +20,7 @@ from lossan.losslog import (
     check_metadata,
     encode,
 )
-from lossan.order import select_rows, stable_order
+from lossan.order import epoch_major, select_rows, stable_order
 
 
 @dataclass
@@ -115,10 +115,11 @@ def build_reading(
     layout: str,
     invalid: str = "error",
     duplicates: str = "error",
+    ours: bool = False,
 ) -> Reading:
-    """Check arrays shape by shape and gather them into a draft."""
+    """Check arrays shape by shape and gather them into a draft; into it go those that are ours."""
     faults: list[Fault] = []
-    matrix = _float_matrix("loss", loss, None, faults)
+    matrix = _float_matrix("loss", loss, None, faults, ours=ours)
     if matrix is None:
         return Reading(None, tuple(faults), layout, metadata)
     n_epochs, n_samples = matrix.shape
@@ -132,7 +133,7 @@ def build_reading(
         metadata=metadata,
         faults=faults,
     )
-    _add_fields(draft, fields)
+    _add_fields(draft, fields, ours=ours)
     if ids is None:
         return Reading(None, tuple(faults), layout, metadata)
     return finish(draft, layout, invalid=invalid, duplicates=duplicates)
@@ -300,7 +301,12 @@ def _check_channels(draft: Draft) -> None:
 
 
 def _float_matrix(
-    name: str, values: ArrayLike, shape: tuple[int, int] | None, faults: list[Fault]
+    name: str,
+    values: ArrayLike,
+    shape: tuple[int, int] | None,
+    faults: list[Fault],
+    *,
+    ours: bool,
 ) -> NDArray[np.float32] | None:
     """Bring a (n_samples, n_epochs) array to an epoch-major float32 one of our own."""
     try:
@@ -317,11 +323,7 @@ def _float_matrix(
         message = f"{name} has the type {array.dtype}; it must be a number."
         faults.append(Fault("type", message))
     else:
-        with np.errstate(over="ignore", invalid="ignore"):
-            matrix: NDArray[np.float32] = np.array(array.T, dtype=np.float32, order="C")
-        for epoch in matrix:
-            epoch[np.isnan(epoch)] = np.nan  # NaN has many bit patterns, a fingerprint only one
-        return matrix
+        return epoch_major(array, copy=not ours)
     return None
 
 
@@ -360,7 +362,7 @@ def to_arrow(name: str, values: Any, faults: list[Fault]) -> pa.Array | None:
     return None
 
 
-def _add_fields(draft: Draft, fields: Mapping[str, Any]) -> None:
+def _add_fields(draft: Draft, fields: Mapping[str, Any], *, ours: bool) -> None:
     n_epochs, n_samples = draft.loss.shape
     for name in STATIC_FIELDS:
         if name in fields:
@@ -369,7 +371,9 @@ def _add_fields(draft: Draft, fields: Mapping[str, Any]) -> None:
                 draft.static[name] = column
     for name in FLOAT_CHANNELS:
         if name in fields:
-            matrix = _float_matrix(name, fields[name], (n_samples, n_epochs), draft.faults)
+            matrix = _float_matrix(
+                name, fields[name], (n_samples, n_epochs), draft.faults, ours=ours
+            )
             if matrix is not None:
                 draft.channels[name] = matrix
     if "predicted" in fields:

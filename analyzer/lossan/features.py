@@ -1,6 +1,8 @@
 """The six features F1 to F6 of a loss sequence (paper, section 2, "Feature extraction")."""
 
+import math
 import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -52,7 +54,10 @@ class Features:
         return ~np.isnan(self.values[0])
 
     def part(self, samples: slice) -> NDArray[np.float64]:
-        """Return the features of some samples one after another, shape (6, n)."""
+        """Return the features of some samples one after another, shape (6, n).
+
+        They may be gone when this thread asks for the next ones.
+        """
         return self.values[:, samples]
 
     def take(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
@@ -86,10 +91,15 @@ class _Deferred(Features):
         return _observed_twice(self._loss.T)
 
     def part(self, samples: slice) -> NDArray[np.float64]:
-        return self._values[:, samples] if self._all else _part(self._loss[samples], self._early)
+        if self._all:
+            return self._values[:, samples]
+        loss = self._loss[samples]
+        return _part(loss, self._early, _scratch("features", (len(FEATURES), len(loss))))
 
     def take(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
-        return self._values[:, rows] if self._all else _part(self._loss[rows], self._early)
+        if self._all:
+            return self._values[:, rows]
+        return _part(self._loss[rows], self._early, np.empty((len(FEATURES), len(rows))))
 
 
 def features_of(loss: NDArray[np.float32], *, early_epochs: int | None = None) -> Features:
@@ -163,12 +173,26 @@ def _compute(loss: NDArray[np.float32], early: int | None) -> NDArray[np.float64
     return values
 
 
-def _part(loss: NDArray[np.float32], early: int | None) -> NDArray[np.float64]:
+def _part(
+    loss: NDArray[np.float32], early: int | None, values: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Compute features of not too many samples on the calling thread."""
     n_samples, n_epochs = loss.shape
-    values = np.empty((len(FEATURES), n_samples))
     _fill(loss.T, values, range(n_samples), _block_size(n_epochs), early)
     return values
+
+
+_memory = threading.local()
+
+
+def _scratch(name: str, shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Return memory of this thread: to have it anew for each block may cost as much as the work."""
+    size = math.prod(shape)
+    found: NDArray[np.float64] | None = getattr(_memory, name, None)
+    if found is None or len(found) < size:
+        found = np.empty(size)
+        setattr(_memory, name, found)
+    return found[:size].reshape(shape)
 
 
 def _block_size(n_epochs: int) -> int:
@@ -205,8 +229,9 @@ def _fill(
 ) -> None:
     for start in range(samples.start, samples.stop, size):
         block = slice(start, min(start + size, samples.stop))
-        losses = epochs[:, block].astype(np.float64)
         out = values[:, block]
+        losses = _scratch("losses", (len(epochs), out.shape[1]))
+        losses[:] = epochs[:, block]
         default = max(1, len(losses) // 2)
         _complete(losses, out, min(early or default, len(losses)))
         gaps = np.flatnonzero(np.isnan(out[0]))
@@ -222,7 +247,7 @@ def _complete(losses: NDArray[np.float64], out: NDArray[np.float64], early: int)
         return
     # before[q] and after[q] are the sums of the losses up to and including q and from q on. Sums
     # after a drop as differences of sums before it would lose the digits of small losses.
-    before, after = np.empty_like(losses), np.empty_like(losses)
+    before, after = _scratch("before", losses.shape), _scratch("after", losses.shape)
     before[0], after[-1] = losses[0], losses[-1]
     for q in range(1, n_epochs):
         np.add(before[q - 1], losses[q], out=before[q])

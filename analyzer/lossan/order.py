@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from lossan.points import map_blocks
+
 Order = NDArray[np.intp]
 
 _FEW_BYTES, _MANY = 24, 10_000  # where sorting by words costs less than Arrow's comparisons
@@ -116,6 +118,31 @@ def select_rows(matrix: NDArray[Any], rows: Order) -> NDArray[Any]:
             list(pool.map(reorder, matrix))
         return matrix
     return np.ascontiguousarray(matrix[:, rows])
+
+
+def epoch_major(values: NDArray[Any], *, copy: bool = True) -> NDArray[np.float32]:
+    """Return numbers of shape (n_samples, n_epochs) as (n_epochs, n_samples), and so in memory.
+
+    Block by block, or most of it would be spent on waiting for memory; what is too large becomes
+    infinite, and any NaN the one that fingerprints know.
+    """
+    there = values.T
+    matrix: NDArray[np.float32]
+    if not copy and there.flags.c_contiguous and there.flags.writeable and there.dtype == "f4":
+        matrix = there
+    else:
+        matrix = np.empty(there.shape, np.float32)
+
+    def one(block: slice) -> None:
+        with np.errstate(over="ignore", invalid="ignore"):
+            if matrix is not there:
+                matrix[:, block] = there[:, block]
+            for epoch in matrix[:, block]:
+                if np.isnan(epoch.sum()):
+                    epoch[np.isnan(epoch)] = np.nan
+
+    map_blocks(one, len(values))
+    return matrix
 
 
 def _dense_order(ids: NDArray[np.int64]) -> Order | None:

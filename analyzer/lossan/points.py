@@ -52,7 +52,8 @@ class Moments:
     def of(cls, block: Array) -> "Moments":
         """Return the moments of features of shape (n_features, n)."""
         mean = block.mean(axis=1)
-        squares = ((block - mean[:, None]) ** 2).sum(axis=1)
+        apart = (row - middle for row, middle in zip(block, mean, strict=True))
+        squares = np.array([np.square(row, out=row).sum() for row in apart])
         return cls(block.shape[1], mean, squares, block.min(axis=1), block.max(axis=1))
 
     def merge(self, other: "Moments") -> "Moments":
@@ -199,7 +200,8 @@ class Local:
     Parameters
     ----------
     part : callable
-        Returns the finite features of a slice of the samples, shape (n_features, n).
+        Returns the finite features of a slice of the samples, shape (n_features, n), until a
+        thread asks for others.
     take : callable
         Returns those of some rows.
     n : int
@@ -223,7 +225,7 @@ class Local:
 
     def extremes(self, feature: int) -> tuple[int, int]:
         """Return the rows with the least and the greatest value of a feature."""
-        values = np.concatenate(map_blocks(lambda block: self._part(block)[feature], self.n))
+        values = np.concatenate(map_blocks(lambda block: self._part(block)[feature].copy(), self.n))
         return int(values.argmin()), int(values.argmax())
 
 

@@ -1,6 +1,8 @@
 """The six features, against a plain loop that follows the paper's words."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 import lossan.features
 from lossan.errors import OptionError
-from lossan.features import FEATURES, compute_features
+from lossan.features import FEATURES, compute_features, features_of
 
 
 def by_the_paper(sequence, early=None):
@@ -159,3 +161,36 @@ def test_input_is_left_as_it_was():
     before = loss.tobytes()
     compute_features(loss)
     assert loss.tobytes() == before
+
+
+@given(hnp.arrays(np.float32, shapes, elements=losses | st.just(float("nan"))), st.data())
+def test_made_when_asked_for_they_are_the_same(loss, data):
+    """Twelve epochs or more are held at once; of fewer each part is made for who asks."""
+    early = data.draw(st.none() | st.integers(1, loss.shape[1] - 1), label="P")
+    whole, asked = (f(loss, early_epochs=early) for f in (compute_features, features_of))
+    start, stop = sorted(data.draw(st.tuples(*[st.integers(0, len(loss))] * 2), label="part"))
+    rows = np.array(data.draw(st.lists(st.integers(0, len(loss) - 1)), label="rows"), int)
+    for _ in range(2):  # and once all were asked for
+        np.testing.assert_array_equal(asked.scorable, whole.scorable)
+        np.testing.assert_array_equal(asked.part(slice(start, stop)), whole.values[:, start:stop])
+        np.testing.assert_array_equal(asked.take(rows), whole.values[:, rows])
+        np.testing.assert_array_equal(asked["f4_mean_before_drop"], whole["f4_mean_before_drop"])
+
+
+def test_each_thread_has_parts_of_its_own():
+    loss = np.random.default_rng(0).random((4000, 8), np.float32)
+    whole, asked = compute_features(loss).values, features_of(loss)
+    both = Barrier(2)
+
+    def one(start):
+        part = asked.part(slice(start, start + 2000))
+        both.wait(timeout=30)  # the other thread has made its own by now
+        return np.array_equal(part, whole[:, start : start + 2000])
+
+    with ThreadPoolExecutor(2) as pool:
+        assert all(pool.map(one, (0, 2000)))
+
+
+def test_early_epochs_are_refused_before_features_are_asked_for():
+    with pytest.raises(OptionError, match="early epochs is 4; allowed: 1 to 3"):
+        features_of(np.ones((2, 4), np.float32), early_epochs=4)

@@ -15,7 +15,7 @@ from lossan import analyze, build_log
 from lossan.detectors import Context, make
 from lossan.errors import DetectorError, OptionError
 from lossan.evaluate import auprc, auroc
-from lossan.features import compute_features
+from lossan.features import compute_features, features_of
 from lossan.testing import planted_log
 
 
@@ -216,3 +216,16 @@ def test_results_do_not_depend_on_the_number_of_threads(monkeypatch):
 def test_wrong_parameters_are_told(settings, message):
     with pytest.raises(OptionError, match=message):
         analyze(planted_log(), settings=settings)
+
+
+@pytest.mark.parametrize("gaps", [0.0, 0.1])
+@pytest.mark.parametrize("scale", ["standard", "none"])
+def test_features_that_are_not_held_give_the_same(gaps, scale, monkeypatch):
+    monkeypatch.setattr(module, "_SUBSAMPLE", 1000)  # and all samples are gone through afterwards
+    log = planted_log(n_samples=3000, gaps=gaps)
+    held, made = (
+        make("kmeans", {}).detect(log, Context(features=features(log.loss), scale=scale, seed=0))
+        for features in (compute_features, features_of)
+    )
+    np.testing.assert_array_equal(made.score, held.score)
+    np.testing.assert_array_equal(made.flagged, held.flagged)

@@ -6,9 +6,10 @@ import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from lossan import order as order_module
-from lossan.order import stable_order
+from lossan.order import epoch_major, stable_order
 
 EDGES = [-(2**63), 2**63 - 1]
 
@@ -52,3 +53,28 @@ def test_many_strings_take_either_way(monkeypatch):
     far = pa.array(["z" * 40, "a" * 40, "a", "", "zz"])
     for ids in (few, many, far):
         assert stable_order(ids).tolist() == pc.sort_indices(ids).to_pylist()
+
+
+@given(
+    hnp.arrays(
+        st.sampled_from(["f4", ">f4", "f8", "f2", "i4", "u1"]),
+        hnp.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=9),
+    ),
+    st.booleans(),
+    st.booleans(),
+)
+def test_arrays_are_turned_epoch_major(values, by_column, copy):
+    values = np.asfortranarray(values) if by_column else values
+    with np.errstate(over="ignore", invalid="ignore"):
+        expected = values.astype(np.float32).T
+    found = epoch_major(values, copy=copy)
+    assert found.dtype == np.float32
+    assert found.flags.c_contiguous
+    np.testing.assert_array_equal(found, expected)
+    assert len({float_.tobytes() for float_ in found[np.isnan(found)]}) <= 1
+    assert not (copy and np.shares_memory(found, values))
+
+
+def test_what_is_ours_is_not_copied():
+    values = np.ones((3, 4), np.float32).T
+    assert np.shares_memory(epoch_major(values, copy=False), values)

@@ -6,12 +6,14 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy
+from numpy.typing import NDArray
 
 from lossan.build import Reading, build_reading
 from lossan.errors import Fault, LogError, hint
@@ -20,6 +22,7 @@ from lossan.io._options import FIELDS, ReadOptions
 
 # What numpy lets through where a header is not the Python literal it should be.
 _BAD_HEADER = (SyntaxError, TypeError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
+_TURNED = 1 << 18  # bytes of rows that are turned to columns at a time
 _RATIO = 1100  # deflate cannot compress better; a header that claims more is lying
 
 
@@ -38,6 +41,7 @@ def read_npz(path: Path, options: ReadOptions) -> Reading:
         layout="npz",
         invalid=options.invalid,
         duplicates=options.duplicates,
+        ours=True,
     )
 
 
@@ -51,7 +55,9 @@ def read_arrays(path: Path) -> dict[str, Any]:
     """
     with _zip_errors(str(path)), zipfile.ZipFile(path) as archive:
         members = _members(archive)
-        return _read_all(archive, members, {name: name for name in members}, str(path))
+        return _read_all(
+            archive, members, {name: name for name in members}, str(path), turned=False
+        )
 
 
 def write_npz(arrays: dict[str, Any], metadata: dict[str, Any], file: Any) -> None:
@@ -91,7 +97,7 @@ def _load(archive: zipfile.ZipFile, source: str, options: ReadOptions) -> dict[s
     wanted |= {"meta": "meta"} if "meta" in members else {}
     if faults:
         raise LogError(source, faults)
-    return _read_all(archive, members, wanted, source)
+    return _read_all(archive, members, wanted, source, turned=True)
 
 
 def _read_all(
@@ -99,6 +105,8 @@ def _read_all(
     members: dict[str, zipfile.ZipInfo],
     wanted: dict[str, str],
     source: str,
+    *,
+    turned: bool,
 ) -> dict[str, Any]:
     """Read members by the names wanted for them, once every header was found sound."""
     faults = []
@@ -110,19 +118,52 @@ def _read_all(
     for field, name in wanted.items():
         try:
             with archive.open(members[name]) as member:
-                arrays[field] = npy.read_array(member, allow_pickle=False)
+                found = _read_rows(member) if turned else None
+            if found is None:
+                with archive.open(members[name]) as member:
+                    found = npy.read_array(member, allow_pickle=False)
+            arrays[field] = found
         except ValueError as error:
             message = f"the array {name!r} is damaged ({error}). Write the log again."
             raise LogError(source, [Fault("damaged", message)]) from error
     return arrays
 
 
+def _read_rows(member: IO[bytes]) -> NDArray[Any] | None:
+    """Read numbers of shape (n_samples, n_epochs), each epoch together in memory; None of others.
+
+    Turned as they come, they are held once, and while the next are decompressed.
+    """
+    shape, by_column, dtype = _header(member)
+    if len(shape) != 2 or by_column or dtype.kind not in "fiu" or 0 in shape:
+        return None
+    size = dtype.itemsize * shape[1]
+    matrix = np.empty(shape[::-1], dtype)
+    step = max(1, _TURNED // size)
+    with ThreadPoolExecutor(1) as pool:
+        turning: Future[None] | None = None
+        for start in range(0, shape[0], step):
+            stop = min(start + step, shape[0])
+            data = member.read((stop - start) * size)
+            if len(data) < (stop - start) * size:
+                raise ValueError(f"it ends after {start + len(data) // size} of {shape[0]} rows")
+            rows = np.frombuffer(data, dtype).reshape(-1, shape[1])
+            if turning is not None:
+                turning.result()
+            turning = pool.submit(np.copyto, matrix[:, start:stop], rows.T)
+    return matrix.T
+
+
+def _header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = npy.read_magic(member)
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    return read(member)
+
+
 def _header_faults(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> list[Fault]:
     try:
         with archive.open(info) as member:
-            version = npy.read_magic(member)
-            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            shape, _, dtype = read(member)
+            shape, _, dtype = _header(member)
     except (ValueError, EOFError, OSError, RuntimeError, *_BAD_HEADER) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         return [Fault("damaged", f"the array {name!r} has no readable header ({first}).")]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import lossan
 from lossan.cli import run
-from lossan.io import _footer, _slots
+from lossan.io import _footer, _npz, _slots
 
 N, EPOCHS = 60, 5
 
@@ -270,3 +270,13 @@ def test_partly_known_truth_stays_unknown(tmp_path):
     write_long(frame, tmp_path / "log.parquet")
     result = lossan.analyze(tmp_path / "log.parquet")
     assert result.summary.evaluation.n == 10
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", ">f4", "i2"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_npz_of_any_numbers_and_order_in_pieces(put_npz, dtype, order, monkeypatch):
+    monkeypatch.setattr(_npz, "_TURNED", 50)  # a few rows at a time
+    loss = (np.random.default_rng(0).random((23, 5)) * 9).astype(dtype, order=order)
+    log = lossan.read_log(put_npz(loss=loss, margin=loss.astype("f4")))
+    np.testing.assert_array_equal(log.loss, loss.astype("f4"))
+    np.testing.assert_array_equal(log.margin, loss.astype("f4"))
