@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from lossan.build import is_text
 from lossan.errors import LogError, TableError
 from lossan.io._atomic import atomic_file, create_parquet
 from lossan.io._footer import PARQUET_MAGIC, read_table
@@ -77,10 +79,16 @@ def write_findings(parts: Iterable[pa.Table], summary: str, folder: Path) -> Non
         atomic_file(folder / CSV) as csv,
         create_parquet(parquet, first.schema) as rows,
         pa.csv.CSVWriter(csv, first.schema) as lines,
+        ThreadPoolExecutor(1) as pool,
     ):
+        writing: Future[None] | None = None  # text takes as long as all the rest
         for table in chain([first], tables):
+            if writing is not None:
+                writing.result()
+            writing = pool.submit(lambda part: lines.write_table(_for_spreadsheets(part)), table)
             rows.write_table(table)
-            lines.write_table(_for_spreadsheets(table))
+        if writing is not None:
+            writing.result()
     with atomic_file(folder / SUMMARY) as file:
         file.write(summary.encode() + b"\n")
 
@@ -104,8 +112,8 @@ def write_sequences(log: LossLog, folder: Path, created: str) -> None:
 def _for_spreadsheets(table: pa.Table) -> pa.Table:
     """Put an apostrophe before text that a spreadsheet would run as a formula."""
     for place, field in enumerate(table.schema):
-        if pa.types.is_large_string(field.type) or pa.types.is_string(field.type):
-            text = table[field.name]
+        text = table[field.name]
+        if is_text(field.type) and text.null_count < len(text):
             quote, nothing = pa.scalar("'", field.type), pa.scalar("", field.type)
             quoted = pc.binary_join_element_wise(quote, text, nothing)
             shown = pc.if_else(_would_run(text), quoted, text)
