@@ -11,8 +11,8 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from lossan.blocks import map_blocks
 from lossan.errors import OptionError
-from lossan.points import map_blocks
 
 FEATURES = (
     "f1_mean",

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lossan.points import map_blocks
+from lossan.blocks import map_blocks
 
 Order = NDArray[np.intp]
 

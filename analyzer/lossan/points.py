@@ -6,9 +6,7 @@ blocks of a chunk first, then the chunks: neither the number of threads nor whet
 in memory, on disk or on other machines changes a digit.
 """
 
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Protocol, Self, TypeVar, final
@@ -16,16 +14,16 @@ from typing import Any, Protocol, Self, TypeVar, final
 import numpy as np
 from numpy.typing import NDArray
 
+from lossan import blocks
+from lossan.blocks import map_blocks
+
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.integer[Any]]
 Part = Callable[[slice], Array]
 """Returns the features of a slice of the samples, shape (n_features, n)."""
-_T = TypeVar("_T")
 
-_BLOCK = 1 << 15
-_FEW = 4  # blocks that are done sooner than threads are started
-CHUNK = 32 * _BLOCK
+CHUNK = 32 * blocks.BLOCK
 """Samples whose sums are put together before they meet those of others."""
 
 
@@ -246,10 +244,10 @@ def fold(parts: Sequence[_M]) -> _M:
     return reduce(lambda one, other: one.merge(other), parts)
 
 
-def _in_chunks(blocks: list[_M]) -> list[_M]:
+def _in_chunks(parts: list[_M]) -> list[_M]:
     """Merge the blocks of each chunk."""
-    size = CHUNK // _BLOCK
-    return [fold(blocks[start : start + size]) for start in range(0, len(blocks), size)]
+    size = CHUNK // blocks.BLOCK
+    return [fold(parts[start : start + size]) for start in range(0, len(parts), size)]
 
 
 def moments(part: Part, n: int) -> Moments:
@@ -268,17 +266,3 @@ def _beyond(values: Array, weights: Array, limit: float) -> Mask:
         np.multiply(feature, weight, out=weighed)
         along += weighed
     return np.asarray(along > limit)
-
-
-def map_blocks(work: Callable[[slice], _T], n: int, size: int | None = None) -> list[_T]:
-    """Do work on each block of n samples, on all cores; return what it returns, in order."""
-    blocks = list(_blocks(n, size or _BLOCK))
-    if len(blocks) <= _FEW:
-        return [work(block) for block in blocks]
-    with ThreadPoolExecutor(min(len(blocks), os.cpu_count() or 1)) as pool:
-        return list(pool.map(work, blocks))
-
-
-def _blocks(n: int, size: int) -> Iterator[slice]:
-    for start in range(0, n, size):
-        yield slice(start, min(start + size, n))

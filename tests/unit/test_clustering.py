@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 from sklearn.preprocessing import StandardScaler
 
-from lossan import clustering, points
+from lossan import blocks, clustering
 from lossan.clustering import two_means
 from lossan.points import Moments, held, moments
 
@@ -98,7 +98,7 @@ def test_moments_of_parts_merge_to_those_of_all(numbers, cut):
 def test_the_size_of_the_blocks_does_not_matter(monkeypatch):
     values = groups(1, 1000, 0.1, 4.0)
     whole = two_means(values, seed=0, tol=0)
-    monkeypatch.setattr(points, "_BLOCK", 64)
+    monkeypatch.setattr(blocks, "BLOCK", 64)
     in_blocks = two_means(values, seed=0, tol=0)
     assert np.array_equal(in_blocks == in_blocks[0], whole == whole[0])
 

@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from lossan.blocks import map_blocks
 from lossan.clustering import fit_two_means
 from lossan.config import Config
 from lossan.detectors._base import Context, Detection, Detector
 from lossan.errors import DetectorError
 from lossan.losslog import LossLog
-from lossan.points import Centroids, Local, Part, Points, held, map_blocks
+from lossan.points import Centroids, Local, Part, Points, held
 
 
 @final

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 import lossan
-from lossan import clustering, fingerprint, points
+from lossan import blocks, clustering, fingerprint, points
 from lossan.engines import _models, _points, _prints, _run, _shuffle, analyze_large
 from lossan.errors import LogError, OptionError, OutputError
 
@@ -25,7 +25,7 @@ def small_parts(monkeypatch):
     monkeypatch.setattr(_shuffle, "UNIT_ROWS", 700)
     monkeypatch.setattr(_run, "UNIT_ROWS", 700)
     monkeypatch.setattr(_run, "BUCKET_CELLS", 900)
-    monkeypatch.setattr(points, "_BLOCK", 64)
+    monkeypatch.setattr(blocks, "BLOCK", 64)
     monkeypatch.setattr(clustering, "_SUBSAMPLE", 300)
     for module in (points, _points):
         monkeypatch.setattr(module, "CHUNK", 256)
