@@ -75,6 +75,7 @@ class _Deferred(Features):
 
     def __init__(self, loss: NDArray[np.float32], early_epochs: int | None) -> None:
         self._loss, self._early = loss, early_epochs
+        self._drops = np.zeros(len(loss), np.uint8)  # F3 is what costs most to find, and small
 
     @property
     def values(self) -> NDArray[np.float64]:
@@ -94,7 +95,8 @@ class _Deferred(Features):
         if self._all:
             return self._values[:, samples]
         loss = self._loss[samples]
-        return _part(loss, self._early, _scratch("features", (len(FEATURES), len(loss))))
+        values = _scratch("features", (len(FEATURES), len(loss)))
+        return _part(loss, self._early, values, self._drops[samples])
 
     def take(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
         if self._all:
@@ -174,11 +176,14 @@ def _compute(loss: NDArray[np.float32], early: int | None) -> NDArray[np.float64
 
 
 def _part(
-    loss: NDArray[np.float32], early: int | None, values: NDArray[np.float64]
+    loss: NDArray[np.float32],
+    early: int | None,
+    values: NDArray[np.float64],
+    drops: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.float64]:
     """Compute features of not too many samples on the calling thread."""
     n_samples, n_epochs = loss.shape
-    _fill(loss.T, values, range(n_samples), _block_size(n_epochs), early)
+    _fill(loss.T, values, range(n_samples), _block_size(n_epochs), early, drops)
     return values
 
 
@@ -226,6 +231,7 @@ def _fill(
     samples: range,
     size: int,
     early: int | None,
+    drops: NDArray[np.uint8] | None = None,
 ) -> None:
     for start in range(samples.start, samples.stop, size):
         block = slice(start, min(start + size, samples.stop))
@@ -233,14 +239,23 @@ def _fill(
         losses = _scratch("losses", (len(epochs), out.shape[1]))
         losses[:] = epochs[:, block]
         default = max(1, len(losses) // 2)
-        _complete(losses, out, min(early or default, len(losses)))
+        known = None if drops is None else drops[block]
+        _complete(losses, out, min(early or default, len(losses)), known)
         gaps = np.flatnonzero(np.isnan(out[0]))
         if len(gaps):
             out[:, gaps] = _gapped(losses[:, gaps], early)
 
 
-def _complete(losses: NDArray[np.float64], out: NDArray[np.float64], early: int) -> None:
-    """Compute the features of samples without gaps; NaN where there is one."""
+def _complete(
+    losses: NDArray[np.float64],
+    out: NDArray[np.float64],
+    early: int,
+    drops: NDArray[np.uint8] | None = None,
+) -> None:
+    """Compute the features of samples without gaps; NaN where there is one.
+
+    Positions of drops are kept in ``drops``, 0 where they are not known yet.
+    """
     n_epochs, n_samples = losses.shape
     if n_epochs < 2:
         out[:] = np.nan
@@ -252,7 +267,9 @@ def _complete(losses: NDArray[np.float64], out: NDArray[np.float64], early: int)
     for q in range(1, n_epochs):
         np.add(before[q - 1], losses[q], out=before[q])
         np.add(after[-q], losses[-q - 1], out=after[-q - 1])
-    position = _drop_positions(losses)
+    position = drops if drops is not None and drops.all() else _drop_positions(losses)
+    if drops is not None:
+        drops[:] = position
     place = np.arange(n_samples) + n_samples * (position.astype(np.intp) - 1)
     f1, f2, f3, f4, f5, f6 = out
     np.divide(before[-1], n_epochs, out=f1)
