@@ -45,6 +45,70 @@ def merge_logs(
         faults.append(Fault("recorded", f"the logs were recorded in different ways: {shown}."))
     if faults:
         raise LogError(source, faults)
+    draft = _side_by_side(logs) or _cell_by_cell(logs, duplicates)
+    return finish(draft, "merged", invalid="error").unwrap(source)
+
+
+def alike(log: LossLog, other: LossLog) -> bool:
+    """Tell whether two logs have the same to say, be it of other samples."""
+    return (
+        log.sample_id.type == other.sample_id.type
+        and log.recorded == other.recorded
+        and log.channels == other.channels
+        and np.array_equal(log.epochs, other.epochs)
+    )
+
+
+def share_nothing(logs: Sequence[LossLog]) -> bool:
+    """Tell whether no sample is in two of the logs, whose ids are of one type."""
+    ids = pa.chunked_array([log.sample_id for log in logs])
+    return bool(pc.count_distinct(ids).as_py() == len(ids))
+
+
+def _side_by_side(logs: Sequence[LossLog]) -> Draft | None:
+    """Put logs together that are alike and share no sample; None of others."""
+    static: dict[str, pa.Array] = {}
+    for field in STATIC_FIELDS:
+        columns = [v for log in logs if (v := getattr(log, field)) is not None]
+        if len({str(column.type) for column in columns}) > 1:
+            return None
+        if columns:
+            static[field] = pa.concat_arrays(columns)
+    if not (all(alike(log, logs[0]) for log in logs) and share_nothing(logs)):
+        return None
+
+    def joined(field: str) -> NDArray[np.float32]:
+        return np.concatenate([getattr(log, field).T for log in logs], axis=1)
+
+    coded = [log.predicted for log in logs if log.predicted is not None]
+    if len({str(one.values.type) for one in coded}) > 1:
+        return None
+    return Draft(
+        sample_id=pa.concat_arrays([log.sample_id for log in logs]),
+        loss=joined("loss"),
+        epochs=logs[0].epochs,
+        static=static,
+        channels={f: joined(f) for f in FLOAT_CHANNELS if getattr(logs[0], f) is not None},
+        predicted=_one_coding(coded) if coded else None,
+        metadata=dict(logs[0].metadata),
+    )
+
+
+def _one_coding(coded: Sequence[Coded]) -> Coded:
+    values = pc.unique(pa.chunked_array([one.values for one in coded]))
+    return Coded(np.concatenate([_codes(one, values) for one in coded], axis=1), values)
+
+
+def _codes(coded: Coded, values: pa.Array) -> NDArray[np.int32]:
+    """Return codes, epoch-major, into other values."""
+    table = pc.index_in(coded.values, value_set=values).to_numpy(zero_copy_only=False)
+    found: NDArray[np.int32] = np.append(table, -1).astype(np.int32)[coded.codes.T]
+    return found
+
+
+def _cell_by_cell(logs: Sequence[LossLog], duplicates: str) -> Draft:
+    """Put logs together that may share samples, epochs, or both."""
+    faults: list[Fault] = []
     ids = pc.unique(pa.chunked_array([log.sample_id for log in logs]))
     epochs = np.unique(np.concatenate([log.epochs for log in logs]))
     places = [_Place(log, ids, epochs) for log in logs]
@@ -61,7 +125,7 @@ def merge_logs(
         place.write(loss, place.log.loss.T, ~np.isnan(place.log.loss.T))
     if repeated and duplicates == "error":
         faults.append(duplicate_fault(repeated, first))
-    draft = Draft(
+    return Draft(
         sample_id=ids,
         loss=loss,
         epochs=epochs,
@@ -71,7 +135,6 @@ def merge_logs(
         metadata=dict(logs[0].metadata),
         faults=faults,
     )
-    return finish(draft, "merged", invalid="error").unwrap(source)
 
 
 class _Place:
@@ -140,7 +203,6 @@ def _predicted(places: list[_Place], shape: tuple[int, int], faults: list[Fault]
     values = pc.unique(pa.chunked_array([c.values for c in coded]))
     matrix = np.full(shape, -1, np.int32)
     for place, own in zip(holders, coded, strict=True):
-        table = pc.index_in(own.values, value_set=values).to_numpy(zero_copy_only=False)
-        codes = np.append(table, -1)[own.codes.T]
+        codes = _codes(own, values)
         place.write(matrix, codes, codes >= 0)
     return Coded(matrix, values)

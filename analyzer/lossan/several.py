@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lossan.detectors import Detection
 from lossan.features import Features
 from lossan.losslog import LossLog, places_among
-from lossan.merge import merge_logs
+from lossan.merge import alike, merge_logs, share_nothing
 
 Rows = NDArray[np.int64]
 
@@ -68,13 +68,6 @@ def wholes(logs: Sequence[LossLog]) -> list[tuple[LossLog, str]]:
     LogError
         Where parts of one contradict each other.
     """
-    groups: list[list[int]] = []
-    for number, log in enumerate(logs):
-        group = next((g for g in groups if all(_apart(log, logs[k]) for k in g)), None)
-        if group is None:
-            groups.append([number])
-        else:
-            group.append(number)
     return [
         (
             logs[group[0]]
@@ -82,19 +75,29 @@ def wholes(logs: Sequence[LossLog]) -> list[tuple[LossLog, str]]:
             else merge_logs([logs[k] for k in group], source=_TOGETHER),
             f"log{'s' * (len(group) > 1)} {', '.join(str(k + 1) for k in group)}",
         )
-        for group in groups
+        for group in _groups(logs)
     ]
+
+
+def _groups(logs: Sequence[LossLog]) -> list[list[int]]:
+    """Return which logs are parts of one, each with the first ones that it can go with."""
+    if all(alike(log, logs[0]) for log in logs) and share_nothing(logs):
+        return [list(range(len(logs)))]  # as mostly, and told at once
+    groups: list[list[int]] = []
+    for number, log in enumerate(logs):
+        group = next((g for g in groups if all(_apart(log, logs[k]) for k in g)), None)
+        if group is None:
+            groups.append([number])
+        else:
+            group.append(number)
+    return groups
 
 
 def _apart(log: LossLog, other: LossLog) -> bool:
     """Tell whether two logs have the same to say, of other samples."""
-    return (
-        log.sample_id.type == other.sample_id.type
-        and log.recorded == other.recorded
-        and log.channels == other.channels
-        and np.array_equal(log.epochs, other.epochs)
-        and not pc.any(pc.is_in(log.sample_id, value_set=other.sample_id)).as_py()
-    )
+    if not alike(log, other):
+        return False
+    return not pc.any(pc.is_in(log.sample_id, value_set=other.sample_id)).as_py()
 
 
 def mean_features(features: Sequence[Features], rows: Sequence[Rows]) -> Features:
