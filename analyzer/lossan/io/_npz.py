@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 import tokenize
 import zipfile
 import zlib
@@ -122,11 +123,24 @@ def _read_all(
             if found is None:
                 with archive.open(members[name]) as member:
                     found = npy.read_array(member, allow_pickle=False)
+            if not _is_text(found):
+                message = f"the array {name!r} is damaged (its text holds what is no character)"
+                raise LogError(source, [Fault("damaged", f"{message}. Write the log again.")])
             arrays[field] = found
         except ValueError as error:
             message = f"the array {name!r} is damaged ({error}). Write the log again."
             raise LogError(source, [Fault("damaged", message)]) from error
     return arrays
+
+
+def _is_text(values: NDArray[Any]) -> bool:
+    """Tell whether strings, if that is what they are, hold characters; numpy takes any number."""
+    if values.dtype.kind != "U" or not values.dtype.itemsize or not values.size:
+        return True
+    codes = np.ascontiguousarray(values).reshape(-1)
+    return bool(
+        codes.view(np.dtype("u4").newbyteorder(codes.dtype.byteorder)).max() <= sys.maxunicode
+    )
 
 
 def _read_rows(member: IO[bytes]) -> NDArray[Any] | None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import lossan
 from lossan.cli import run
+from lossan.errors import LogError
 from lossan.io import _footer, _npz, _slots
 
 N, EPOCHS = 60, 5
@@ -280,3 +281,14 @@ def test_npz_of_any_numbers_and_order_in_pieces(put_npz, dtype, order, monkeypat
     log = lossan.read_log(put_npz(loss=loss, margin=loss.astype("f4")))
     np.testing.assert_array_equal(log.loss, loss.astype("f4"))
     np.testing.assert_array_equal(log.margin, loss.astype("f4"))
+
+
+@pytest.mark.parametrize("dtype", ["<U3", ">U3"])
+@pytest.mark.parametrize("field", ["meta", "label", "sample_id"])
+def test_npz_with_text_of_no_characters_is_damaged(put_npz, field, dtype):
+    text = np.array("abc" if field == "meta" else ["abc", "abd"], dtype)
+    number = np.dtype("u4").newbyteorder(text.dtype.byteorder)
+    text.reshape(-1).view(number)[-1] = sys.maxunicode + 1
+    path = put_npz(loss=np.ones((2, 2)), **{field: text})
+    with pytest.raises(LogError, match=f"the array '{field}' is damaged"):
+        lossan.read_log(path)
