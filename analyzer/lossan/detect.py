@@ -40,10 +40,9 @@ def detect(
     """
     if not logs:
         raise OptionError("there is no log to analyse; give at least one.")
-    rows, names = None, [""]
+    rows = None
+    logs, names = map(list, zip(*wholes(logs), strict=True))
     if len(logs) > 1:  # contradictions are told before the work begins
-        logs, names = map(list, zip(*wholes(logs), strict=True))
-    if len(logs) > 1:
         joined, rows = lay_end_to_end(logs)
     features = [features_of(log.loss, early_epochs=config.early_epochs) for log in logs]
     from threadpoolctl import threadpool_limits

@@ -45,28 +45,41 @@ def merge_logs(
         faults.append(Fault("recorded", f"the logs were recorded in different ways: {shown}."))
     if faults:
         raise LogError(source, faults)
-    draft = _side_by_side(logs) or _cell_by_cell(logs, duplicates)
-    return finish(draft, "merged", invalid="error").unwrap(source)
+    if are_parts(logs):
+        return join_parts(logs, source=source)
+    return finish(_cell_by_cell(logs, duplicates), "merged").unwrap(source)
 
 
-def alike(log: LossLog, other: LossLog) -> bool:
-    """Tell whether two logs have the same to say, be it of other samples."""
-    return (
-        log.sample_id.type == other.sample_id.type
-        and log.recorded == other.recorded
-        and log.channels == other.channels
-        and np.array_equal(log.epochs, other.epochs)
+def are_parts(logs: Sequence[LossLog]) -> bool:
+    """Tell whether logs have the same to say, each of samples that no other one has."""
+    first = logs[0]
+    alike = all(
+        log.sample_id.type == first.sample_id.type
+        and log.recorded == first.recorded
+        and log.channels == first.channels
+        and np.array_equal(log.epochs, first.epochs)
+        for log in logs
     )
-
-
-def share_nothing(logs: Sequence[LossLog]) -> bool:
-    """Tell whether no sample is in two of the logs, whose ids are of one type."""
+    if len(logs) == 1 or not alike:
+        return alike
     ids = pa.chunked_array([log.sample_id for log in logs])
     return bool(pc.count_distinct(ids).as_py() == len(ids))
 
 
+def join_parts(logs: Sequence[LossLog], *, source: str) -> LossLog:
+    """Merge logs of which `are_parts` holds, as `merge_logs` does.
+
+    Raises
+    ------
+    LogError
+        With every contradiction between the logs.
+    """
+    draft = _side_by_side(logs) or _cell_by_cell(logs, "error")
+    return finish(draft, "merged").unwrap(source)
+
+
 def _side_by_side(logs: Sequence[LossLog]) -> Draft | None:
-    """Put logs together that are alike and share no sample; None of others."""
+    """Put parts together; None where their columns are of several types."""
     static: dict[str, pa.Array] = {}
     for field in STATIC_FIELDS:
         columns = [v for log in logs if (v := getattr(log, field)) is not None]
@@ -74,8 +87,6 @@ def _side_by_side(logs: Sequence[LossLog]) -> Draft | None:
             return None
         if columns:
             static[field] = pa.concat_arrays(columns)
-    if not (all(alike(log, logs[0]) for log in logs) and share_nothing(logs)):
-        return None
 
     def joined(field: str) -> NDArray[np.float32]:
         return np.concatenate([getattr(log, field).T for log in logs], axis=1)

@@ -138,11 +138,19 @@ def epoch_major(values: NDArray[Any], *, copy: bool = True) -> NDArray[np.float3
             if matrix is not there:
                 matrix[:, block] = there[:, block]
             for epoch in matrix[:, block]:
-                if np.isnan(epoch.sum()):
-                    epoch[np.isnan(epoch)] = np.nan
+                if (clean := one_nan(epoch)) is not epoch:
+                    epoch[:] = clean
 
     map_blocks(one, len(values))
     return matrix
+
+
+def one_nan(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return numbers any NaN of which is the one that fingerprints know; themselves without one."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        if not np.isnan(values.sum()):  # one pass, and no more memory
+            return values
+    return np.where(np.isnan(values), np.float32(np.nan), values)
 
 
 def _dense_order(ids: NDArray[np.int64]) -> Order | None:

@@ -206,7 +206,7 @@ class Local:
     """
 
     def __init__(self, part: Part, take: Callable[[Rows], Array], n: int) -> None:
-        self._part, self.take, self.n = part, take, n
+        self.part, self.take, self.n = part, take, n
 
     @classmethod
     def held(cls, values: Array) -> Self:
@@ -215,15 +215,15 @@ class Local:
 
     def moments(self) -> Moments:
         """Return the moments of all."""
-        return moments(self._part, self.n)
+        return moments(self.part, self.n)
 
     def split(self, centroids: Centroids) -> Split:
         """Tell how all fall to two centroids."""
-        return centroids.split(self._part, self.n)
+        return centroids.split(self.part, self.n)
 
     def extremes(self, feature: int) -> tuple[int, int]:
         """Return the rows with the least and the greatest value of a feature."""
-        values = np.concatenate(map_blocks(lambda block: self._part(block)[feature].copy(), self.n))
+        values = np.concatenate(map_blocks(lambda block: self.part(block)[feature].copy(), self.n))
         return int(values.argmin()), int(values.argmax())
 
 

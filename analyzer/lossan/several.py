@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lossan.detectors import Detection
 from lossan.features import Features
 from lossan.losslog import LossLog, places_among
-from lossan.merge import alike, merge_logs, share_nothing
+from lossan.merge import are_parts, join_parts, merge_logs
 
 Rows = NDArray[np.int64]
 
@@ -72,7 +71,7 @@ def wholes(logs: Sequence[LossLog]) -> list[tuple[LossLog, str]]:
         (
             logs[group[0]]
             if len(group) == 1
-            else merge_logs([logs[k] for k in group], source=_TOGETHER),
+            else join_parts([logs[k] for k in group], source=_TOGETHER),
             f"log{'s' * (len(group) > 1)} {', '.join(str(k + 1) for k in group)}",
         )
         for group in _groups(logs)
@@ -81,23 +80,16 @@ def wholes(logs: Sequence[LossLog]) -> list[tuple[LossLog, str]]:
 
 def _groups(logs: Sequence[LossLog]) -> list[list[int]]:
     """Return which logs are parts of one, each with the first ones that it can go with."""
-    if all(alike(log, logs[0]) for log in logs) and share_nothing(logs):
+    if are_parts(logs):
         return [list(range(len(logs)))]  # as mostly, and told at once
     groups: list[list[int]] = []
     for number, log in enumerate(logs):
-        group = next((g for g in groups if all(_apart(log, logs[k]) for k in g)), None)
+        group = next((g for g in groups if are_parts([*(logs[k] for k in g), log])), None)
         if group is None:
             groups.append([number])
         else:
             group.append(number)
     return groups
-
-
-def _apart(log: LossLog, other: LossLog) -> bool:
-    """Tell whether two logs have the same to say, of other samples."""
-    if not alike(log, other):
-        return False
-    return not pc.any(pc.is_in(log.sample_id, value_set=other.sample_id)).as_py()
 
 
 def mean_features(features: Sequence[Features], rows: Sequence[Rows]) -> Features:

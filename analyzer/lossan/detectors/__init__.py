@@ -14,7 +14,7 @@ from lossan.detectors._ctrl import Ctrl
 from lossan.detectors._data_maps import DataMaps
 from lossan.detectors._el2n import El2n
 from lossan.detectors._forgetting import Forgetting
-from lossan.detectors._kmeans import KMeansDetector, judge
+from lossan.detectors._kmeans import KMeansDetector, judge, points_of
 from lossan.detectors._last_loss import LastLoss
 from lossan.detectors._loss_ema import LossEma
 from lossan.detectors._mean_loss import MeanLoss
@@ -59,6 +59,7 @@ __all__ = [
     "installed",
     "judge",
     "make",
+    "points_of",
 ]
 
 

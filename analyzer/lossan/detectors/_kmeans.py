@@ -11,8 +11,9 @@ from lossan.clustering import fit_two_means
 from lossan.config import Config
 from lossan.detectors._base import Context, Detection, Detector
 from lossan.errors import DetectorError
+from lossan.features import Features
 from lossan.losslog import LossLog
-from lossan.points import Centroids, Local, Part, Points, held
+from lossan.points import Centroids, Local, Points
 
 
 @final
@@ -47,7 +48,7 @@ class KMeansDetector(Detector):
     reference: ClassVar[str] = "the paper, sections 2.2 and 2.3 (F1 to F6, clustering)"
     Parameters: ClassVar[type[Config]] = KMeansParameters
 
-    def detect(self, log: LossLog, context: Context) -> Detection:
+    def detect(self, log: LossLog, context: Context) -> Detection:  # noqa: ARG002  (features do)
         """Cluster the scorable samples and flag the cluster with the higher mean F1.
 
         Raises
@@ -55,19 +56,9 @@ class KMeansDetector(Detector):
         DetectorError
             With fewer than two scorable samples, or when all have the same features.
         """
-        features = context.features
-        scorable = features.scorable
-        if scorable.all():  # and no copy is needed
-            points = Local(features.part, features.take, log.n_samples)
-            centroids = self.fit(points, scale=context.scale, seed=context.seed)
-            score, flagged = judge(centroids, features.part, log.n_samples)
-            return Detection(score=score, flagged=flagged)
-        values = features.values[:, scorable]
-        centroids = self.fit(Local.held(values), scale=context.scale, seed=context.seed)
-        score = np.full(log.n_samples, np.nan)
-        flagged = np.zeros(log.n_samples, bool)
-        score[scorable], flagged[scorable] = judge(centroids, held(values), values.shape[1])
-        return Detection(score=score, flagged=flagged)
+        points = points_of(context.features)
+        centroids = self.fit(points, scale=context.scale, seed=context.seed)
+        return judge(centroids, points, context.features.scorable)
 
     def fit(self, points: Points, *, scale: str, seed: int) -> Centroids:
         """Find the centroids of the features of scorable samples, wherever they are.
@@ -95,19 +86,29 @@ class KMeansDetector(Detector):
         )
 
 
-def judge(
-    centroids: Centroids, part: Part, n: int
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the score and the flag of each of n samples."""
-    score, flagged = np.empty(n), np.empty(n, bool)
+def points_of(features: Features) -> Local:
+    """Return the features of the scorable samples as k-means takes them."""
+    scorable = features.scorable
+    if scorable.all():  # and no copy is needed
+        return Local(features.part, features.take, len(scorable))
+    return Local.held(features.values[:, scorable])
+
+
+def judge(centroids: Centroids, points: Local, scorable: NDArray[np.bool_]) -> Detection:
+    """Score and flag the scorable samples, whose features the points are."""
+    score, flagged = np.empty(points.n), np.empty(points.n, bool)
 
     def one(block: slice) -> None:
-        values = part(block)
+        values = points.part(block)
         flagged[block] = centroids.beyond(values)
         score[block] = _squeezed(values[0], flagged[block])
 
-    map_blocks(one, n)
-    return score, flagged
+    map_blocks(one, points.n)
+    if points.n == len(scorable):
+        return Detection(score=score, flagged=flagged)
+    scores, flags = np.full(len(scorable), np.nan), np.zeros(len(scorable), bool)
+    scores[scorable], flags[scorable] = score, flagged
+    return Detection(score=scores, flagged=flags)
 
 
 def _squeezed(level: NDArray[np.float64], flags: NDArray[np.bool_]) -> NDArray[np.float64]:

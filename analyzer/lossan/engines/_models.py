@@ -6,7 +6,16 @@ from typing import Protocol, final
 import numpy as np
 
 from lossan.config import AnalyzeConfig
-from lossan.detectors import Auto, Context, Detection, Detector, FittedAuto, KMeansDetector, judge
+from lossan.detectors import (
+    Auto,
+    Context,
+    Detection,
+    Detector,
+    FittedAuto,
+    KMeansDetector,
+    judge,
+    points_of,
+)
 from lossan.engines._pieces import Piece, Pieces
 from lossan.engines._points import SpilledPoints
 from lossan.engines._samples import Described, sample_of
@@ -14,7 +23,7 @@ from lossan.engines._tasks import Tasks
 from lossan.errors import OptionError
 from lossan.features import Features
 from lossan.losslog import LossLog
-from lossan.points import Centroids, held
+from lossan.points import Centroids
 
 FITTED = 1 << 24
 """Losses that `auto` is fitted to: of a larger log, to a random sample of its samples."""
@@ -64,13 +73,8 @@ def fit(tasks: Tasks, pieces: Pieces, detector: Detector, config: AnalyzeConfig)
 class _KMeans:
     centroids: Centroids
 
-    def judge(self, log: LossLog, features: Features) -> Detection:
-        scorable = features.scorable
-        values = features.values if scorable.all() else features.values[:, scorable]
-        score = np.full(log.n_samples, np.nan)
-        flagged = np.zeros(log.n_samples, bool)
-        score[scorable], flagged[scorable] = judge(self.centroids, held(values), values.shape[1])
-        return Detection(score=score, flagged=flagged)
+    def judge(self, log: LossLog, features: Features) -> Detection:  # noqa: ARG002  (features do)
+        return judge(self.centroids, points_of(features), features.scorable)
 
 
 @final

@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lossan.io._slots import RangeSlots
+
 Places = slice | NDArray[np.int64]
 """Where the rows of a batch go: one after another, or each to a place of its own."""
 
@@ -22,21 +24,17 @@ class IdOrder:
     """
 
     def __init__(self, least: int, n_samples: int) -> None:
-        self._least = least
+        self._range = RangeSlots(least, n_samples)
         self._used = np.zeros(n_samples, bool)
         self._places: list[Places] = []
 
     def places(self, ids: pa.Array) -> Places | None:
         """Return where the rows of a batch go, None where an id is not what ids were to be."""
-        if ids.null_count or not pa.types.is_integer(ids.type):
+        if ids.null_count or not pa.types.is_integer(ids.type) or not self._range.covers(ids):
             return None
-        places = ids.to_numpy() - self._least
-        if not len(places):
-            return slice(0, 0)
-        if places.min() < 0 or places.max() >= len(self._used):
-            return None
+        places = self._range.lookup(ids)
         found: Places = places
-        if (np.diff(places) == 1).all():
+        if len(places) and (np.diff(places) == 1).all():
             found = slice(int(places[0]), int(places[-1]) + 1)
         self._used[found] = True
         self._places.append(found)
@@ -50,7 +48,7 @@ class IdOrder:
     @property
     def ids(self) -> pa.Array:
         """All ids, ascending."""
-        return pa.array(np.arange(self._least, self._least + len(self._used)))
+        return self._range.ascending(self._used)[0]
 
     def put(self, column: pa.Array) -> pa.Array:
         """Bring a column from the order of the rows to that of the ids."""

@@ -20,6 +20,7 @@ from lossan.io._source import Part
 from lossan.io._static import Categories, StaticColumn
 from lossan.io._types import SPARSE, to_float32
 from lossan.losslog import FLOAT_CHANNELS, STATIC_FIELDS, Coded
+from lossan.order import one_nan
 
 # A NaN that no data holds (data NaN are made canonical): "no row gave this cell anything".
 _ABSENT = np.array([0x7FC0DEAD], np.uint32).view(np.float32)[0]
@@ -144,12 +145,7 @@ class _LongReader:
             column = _column(batch, names[field], taken)
             return column if at is None else column.take(pa.array(at))
 
-        loss = to_float32(values("loss"))
-        with np.errstate(invalid="ignore", over="ignore"):
-            suspicious = np.isnan(loss.sum())
-        if suspicious:
-            loss = np.where(np.isnan(loss), np.float32(np.nan), loss)
-        self._loss.put(epoch, slots, loss, need)
+        self._loss.put(epoch, slots, one_nan(to_float32(values("loss"))), need)
         for field, slabs in self._channels.items():
             slabs.put(epoch, slots, to_float32(values(field)), need)
         if self._predicted is not None:

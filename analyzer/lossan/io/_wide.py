@@ -17,6 +17,7 @@ from lossan.io._source import Part
 from lossan.io._static import Categories
 from lossan.io._types import SPARSE, to_float32
 from lossan.losslog import FLOAT_CHANNELS, STATIC_FIELDS, Coded
+from lossan.order import one_nan
 
 
 def read_wide(parts: Rows, progress: Progress | None) -> Draft:
@@ -121,9 +122,7 @@ class _WideReader:
 
     def _values(self, part: Part, values: pa.Array, field: str) -> NDArray[Any]:
         if field != "predicted":
-            numbers = to_float32(values)
-            gaps = np.isnan(numbers)
-            return np.where(gaps, np.float32(np.nan), numbers) if gaps.any() else numbers
+            return one_nan(to_float32(values))
         plain = plain_column(field, values, self._faults)
         if plain is None:
             raise LogError(part.name, self._faults)

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 
 import lossan
 from lossan.clustering import fit_two_means
-from lossan.features import compute_features
-from lossan.points import Local
+from lossan.detectors import judge, points_of
+from lossan.features import features_of
 
 
 def stages(log: Path) -> list[tuple[str, float, float, float]]:
@@ -36,14 +36,13 @@ def stages(log: Path) -> list[tuple[str, float, float, float]]:
     )
     read = timed("read", lambda: log.stat().st_size, lambda: lossan.read_log(log))
     loss = read.loss
-    features = timed(
-        "features", lambda: loss.nbytes + 48 * len(loss), lambda: compute_features(loss)
-    )
-    points = Local.held(features.values)
-    moved = lambda: features.values.nbytes  # noqa: E731 - of one pass; Lloyd's iterations take more
-    moments = timed("moments", moved, points.moments)
-    found_ = timed("k-means", moved, lambda: fit_two_means(points, moments, 0))
-    timed("flags", moved, lambda: found_.beyond(features.values))
+    features = features_of(loss)
+    scorable = timed("scorable", lambda: loss.nbytes, lambda: features.scorable)
+    points = points_of(features)
+    moved = lambda: loss.nbytes  # noqa: E731 - of one pass; Lloyd's iterations take more
+    moments = timed("features, moments", moved, points.moments)
+    found_ = timed("features, k-means", moved, lambda: fit_two_means(points, moments, 0))
+    timed("features, flags", moved, lambda: judge(found_, points, scorable))
     timed("fingerprint", lambda: loss.nbytes, lambda: read.fingerprint)
     return found
 
