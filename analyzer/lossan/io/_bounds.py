@@ -16,6 +16,8 @@ from lossan.io._thrift import Struct, ThriftError, ThriftReader
 
 _INT32, _INT64, _INT96, _BYTE_ARRAY, _FIXED = 1, 2, 3, 6, 7
 _REPEATED = 2
+_WHOLE_NUMBERS = range(11, 19)  # converted types: whole numbers with and without a sign
+_LOGICAL_WHOLE = 10
 _DICTIONARY_PAGE = 2
 _DELTA_BYTE_ARRAY = 7  # each text may repeat as much of the one before as it likes
 _CODECS = {1: "snappy", 2: "gzip", 4: "brotli", 6: "zstd", 7: "lz4_raw"}
@@ -41,6 +43,8 @@ class Chunk:
     codec : int
     ends : tuple of bytes, optional
         The least and the greatest value, as the statistics give them.
+    constant : int, optional
+        The one value of all rows, where it is a whole number below 2^31 and the statistics tell.
     """
 
     kind: int
@@ -49,6 +53,7 @@ class Chunk:
     size: int
     codec: int
     ends: tuple[bytes, bytes] | None
+    constant: int | None
 
     @property
     def is_text(self) -> bool:
@@ -128,9 +133,36 @@ def _kinds_of_value(what: str) -> Iterator[None]:
         raise pa.ArrowInvalid(f"{what} is not what it should be ({error!r})") from error
 
 
-def _leaves(schema: list[Struct]) -> list[tuple[int, bool, int]]:
-    """Return of each column its type, whether it holds lists, and the bytes of a fixed one."""
-    found: list[tuple[int, bool, int]] = []
+@dataclass(frozen=True)
+class _Leaf:
+    """A column as the schema describes it.
+
+    Parameters
+    ----------
+    kind : int
+        Its physical type.
+    lists : bool
+    width : int
+        Bytes of a value of fixed length.
+    whole : bool
+        Whether it holds whole numbers: decimals and times are stored as such, too.
+    """
+
+    kind: int
+    lists: bool
+    width: int
+    whole: bool
+
+    @classmethod
+    def of(cls, element: Struct, *, lists: bool) -> "_Leaf":
+        kind, plain = element[1], element.get(6) is None or element[6] in _WHOLE_NUMBERS
+        whole = kind in (_INT32, _INT64) and plain and set(element.get(10, ())) <= {_LOGICAL_WHOLE}
+        return cls(kind, lists, element.get(2, 0), whole)
+
+
+def _leaves(schema: list[Struct]) -> list[_Leaf]:
+    """Return the columns in their order."""
+    found: list[_Leaf] = []
     place = 1
 
     def below(count: int, repeated: bool, depth: int) -> None:
@@ -144,33 +176,33 @@ def _leaves(schema: list[Struct]) -> list[tuple[int, bool, int]]:
             if element.get(5):
                 below(element[5], lists, depth + 1)
             elif 1 in element:
-                found.append((element[1], lists, element.get(2, 0)))
+                found.append(_Leaf.of(element, lists=lists))
 
     below(schema[0][5], repeated=False, depth=0)
     return found
 
 
-def _group(group: Struct, leaves: list[tuple[int, bool, int]], size: int, room: int) -> Group:
+def _group(group: Struct, leaves: list[_Leaf], size: int, room: int) -> Group:
     rows, columns = group[3], group[1]
     if rows < 0 or len(columns) != len(leaves):
         raise pa.ArrowInvalid(
             f"a row group of {rows} rows has {len(columns)} columns, the schema {len(leaves)}"
         )
     chunks = {}
-    for column, (kind, lists, width) in zip(columns, leaves, strict=True):
+    for column, leaf in zip(columns, leaves, strict=True):
         about = column[3]
         path = ".".join(piece.decode() for piece in about[3])
-        chunk = chunks[path] = _chunk(about, path, size)
-        if chunk.kind != kind:
+        chunk = chunks[path] = _chunk(about, path, leaf, size)
+        if chunk.kind != leaf.kind:
             raise pa.ArrowInvalid(f"{path} has another type in a row group than in the schema")
-        if chunk.values != rows and (chunk.values < 0 or not lists):
+        if chunk.values != rows and (chunk.values < 0 or not leaf.lists):
             raise pa.ArrowInvalid(f"{path} has {chunk.values} values in {rows} rows")
-        if kind == _FIXED and not 0 <= width * chunk.values <= room:
-            raise pa.ArrowInvalid(f"{path} claims {chunk.values:,} values of {width:,} bytes")
+        if leaf.kind == _FIXED and not 0 <= leaf.width * chunk.values <= room:
+            raise pa.ArrowInvalid(f"{path} claims {chunk.values:,} values of {leaf.width:,} bytes")
     return Group(rows, chunks, room)
 
 
-def _chunk(about: Struct, path: str, size: int) -> Chunk:
+def _chunk(about: Struct, path: str, leaf: _Leaf, size: int) -> Chunk:
     kind, codec, values, held = about[1], about[4], about[5], about[7]
     start = about[9]
     if 0 < about.get(11, 0) < start:  # some writers state a dictionary at 0 that is not there
@@ -180,7 +212,12 @@ def _chunk(about: Struct, path: str, size: int) -> Chunk:
     stated = about.get(12, {})
     low, high = stated.get(6, stated.get(2)), stated.get(5, stated.get(1))
     ends = (low, high) if isinstance(low, bytes) and isinstance(high, bytes) else None
-    return Chunk(kind, values, start, held, codec, ends)
+    constant = None
+    if leaf.whole and ends is not None and ends[0] == ends[1] and stated.get(3) == 0:
+        number = int.from_bytes(ends[0], "little")
+        # greater ones may as well be below zero
+        constant = number if len(ends[0]) in (4, 8) and number < 1 << 31 else None
+    return Chunk(kind, values, start, held, codec, ends, constant)
 
 
 def _check_chunk(file: IO[bytes], path: str, chunk: Chunk, room: int) -> int:

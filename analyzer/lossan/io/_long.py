@@ -53,11 +53,12 @@ class _Group:
     """The usable rows of a batch; which ones they are if not all; of strings their hashes."""
 
     ids: pa.Array
-    epochs: NDArray[np.integer[Any]]
+    epochs: "_Epochs"
     rows: NDArray[np.intp] | None
     hashes: NDArray[np.int64] | None
 
 
+_Epochs = NDArray[np.integer[Any]] | int  # of each row, or of all
 _Prepared = tuple[Part, pa.RecordBatch, list[_Group]]
 
 
@@ -113,7 +114,7 @@ class _LongReader:
         self,
         part: Part,
         batch: pa.RecordBatch,
-        epochs: NDArray[np.integer[Any]],
+        epochs: _Epochs,
         slots: NDArray[np.int64],
         rows: NDArray[np.intp] | None,
         need: int,
@@ -158,9 +159,13 @@ class _LongReader:
         """Yield the usable rows, none where there are none."""
         names = self._parts.columns.single
         ids = plain_column("sample_id", batch.column(names["sample_id"]), self._faults)
+        read = names.get("epoch") in batch.schema.names
+        if not read and part.epoch is not None and ids is not None and not ids.null_count:
+            yield _Group(ids, part.epoch, None, hashes_of(ids))
+            return
         epochs = (
             _whole_numbers(batch.column(names["epoch"]), self._faults)
-            if "epoch" in names
+            if read
             else pa.array(np.full(batch.num_rows, part.epoch, np.int64))
         )
         if ids is None or epochs is None:
@@ -301,10 +306,11 @@ def _whole_numbers(column: pa.Array, faults: list[Fault]) -> pa.Array | None:
     return column if signed else plain_column("epoch", column, faults)
 
 
-def _by_epoch(
-    epochs: NDArray[np.integer[Any]],
-) -> Iterator[tuple[int, NDArray[np.intp] | None]]:
+def _by_epoch(epochs: _Epochs) -> Iterator[tuple[int, NDArray[np.intp] | None]]:
     """Yield each epoch with its rows, None for all of them; rows keep their order."""
+    if isinstance(epochs, int):
+        yield epochs, None
+        return
     low, high = int(epochs.min()), int(epochs.max())
     if low == high:
         yield low, None

@@ -4,13 +4,14 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Protocol, final
 
 import pyarrow as pa
 
 from lossan.errors import Fault, LogError
+from lossan.io._bounds import Group
 from lossan.io._footer import Footer
 from lossan.io._options import ReadOptions, find_columns
 from lossan.io._source import Part, arrow_errors
@@ -83,8 +84,20 @@ class Parts:
         for part in self.parts:
             with arrow_errors(part.name):
                 footer = part.footer()
-            for number in range(len(footer.groups)):
-                yield _RowGroup(part, footer, number, columns)
+            for number, group in enumerate(footer.groups):
+                epoch = self._epoch_of(group)
+                if epoch is None:
+                    yield _RowGroup(part, footer, number, columns)
+                else:  # logs are written epoch by epoch: nothing of that column need be decoded
+                    others = [c for c in columns if c != self.columns.single["epoch"]]
+                    yield _RowGroup(replace(part, epoch=epoch), footer, number, others)
+
+    def _epoch_of(self, group: Group) -> int | None:
+        """Return the epoch of all rows of a row group of a long log, where it is known."""
+        name = self.columns.single.get("epoch")
+        if self.columns.layout != "long" or name not in group.chunks:
+            return None
+        return group.chunks[name].constant
 
 
 @final

@@ -30,7 +30,8 @@ class Part:
         The file, as messages call it.
     source : Path, RemoteFile or file object
     epoch : int, optional
-        The epoch its folder names, as in ``epoch=3/part-0.parquet``.
+        The epoch its folder names, as in ``epoch=3/part-0.parquet``, or its statistics tell: that
+        of rows without one.
     """
 
     name: str
