@@ -27,11 +27,10 @@ def table(kind=None, first=0):
 def expected(log):
     """Return the losses by a plain loop over the rows."""
     rows = log.to_pylist()
-    first = min(int(row["epoch"]) for row in rows)
+    first = min(row["epoch"] for row in rows)
     loss = np.full((N, EPOCHS), np.nan, np.float32)
     for row in rows:
-        if row["sample_id"] is not None:
-            loss[row["sample_id"], int(row["epoch"]) - first] = row["loss"]
+        loss[row["sample_id"], row["epoch"] - first] = row["loss"]
     return loss
 
 
@@ -100,19 +99,14 @@ def test_decimals_are_not_taken_for_the_integers_they_are_stored_as(tmp_path):
     assert chunks["epoch"].constant is None
 
 
-def test_a_null_id_is_told_where_the_epoch_is_known(tmp_path):
+@pytest.mark.parametrize(
+    ("place", "field", "told"), [(0, "sample_id", "1 row"), (1, "epoch", "epoch")]
+)
+def test_a_null_is_told_where_the_epoch_is_one(place, field, told, tmp_path):
     log = table()
-    ids = [None if row == 5 else i for row, i in enumerate(log["sample_id"].to_pylist())]
-    path = written(tmp_path / "log.parquet", log.set_column(0, "sample_id", pa.array(ids)))
-    with pytest.raises(LogError, match="1 row"):
-        lossan.read_log(path)
-
-
-def test_a_null_epoch_is_told_where_the_others_are_one(tmp_path):
-    log = table()
-    epochs = [None if row == 5 else e for row, e in enumerate(log["epoch"].to_pylist())]
-    path = written(tmp_path / "log.parquet", log.set_column(1, "epoch", pa.array(epochs)))
-    with pytest.raises(LogError, match="epoch"):
+    values = [None if row == 5 else v for row, v in enumerate(log[field].to_pylist())]
+    path = written(tmp_path / "log.parquet", log.set_column(place, field, pa.array(values)))
+    with pytest.raises(LogError, match=told):
         lossan.read_log(path)
 
 
