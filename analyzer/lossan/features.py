@@ -1,8 +1,6 @@
 """The six features F1 to F6 of a loss sequence (paper, section 2, "Feature extraction")."""
 
-import math
 import os
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -11,7 +9,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from lossan.blocks import map_blocks
+from lossan.blocks import map_blocks, scratch
 from lossan.errors import OptionError
 
 FEATURES = (
@@ -23,7 +21,7 @@ FEATURES = (
     "f6_drop_extent",
 )
 
-# Three float64 blocks of (n_epochs, block): small enough for the last-level cache, but of many
+# Two float64 blocks of (n_epochs, block): small enough for the last-level cache, but of many
 # epochs large enough that numpy's cost a call, which threads wait for each other to pay, does not
 # count (measured by tests/benchmarks/features.py).
 _CACHE_BYTES, _MOST_BYTES = 1 << 23, 1 << 26
@@ -48,6 +46,11 @@ class Features:
         """Shape (6, n_samples), in the order of `FEATURES`."""
         return self._values
 
+    @property
+    def held(self) -> bool:
+        """Whether they are in memory, or made when they are asked for."""
+        return True
+
     @cached_property
     def scorable(self) -> NDArray[np.bool_]:
         """Shape (n_samples,): which samples have features."""
@@ -59,6 +62,10 @@ class Features:
         They may be gone when this thread asks for the next ones.
         """
         return self.values[:, samples]
+
+    def first(self, samples: slice) -> NDArray[np.float64]:
+        """Return F1 of some samples one after another, shape (n,), as `part` does."""
+        return self.part(samples)[0]
 
     def take(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
         """Return the features of some samples, by their rows; shape (6, n_rows)."""
@@ -79,12 +86,12 @@ class _Deferred(Features):
 
     @property
     def values(self) -> NDArray[np.float64]:
-        if not self._all:
+        if not self.held:
             self._values = _compute(self._loss, self._early)
         return self._values
 
     @property
-    def _all(self) -> bool:
+    def held(self) -> bool:
         return hasattr(self, "_values")
 
     @cached_property
@@ -92,14 +99,23 @@ class _Deferred(Features):
         return _observed_twice(self._loss.T)
 
     def part(self, samples: slice) -> NDArray[np.float64]:
-        if self._all:
+        if self.held:
             return self._values[:, samples]
         loss = self._loss[samples]
-        values = _scratch("features", (len(FEATURES), len(loss)))
+        values = scratch("features", (len(FEATURES), len(loss)))
         return _part(loss, self._early, values, self._drops[samples])
 
+    def first(self, samples: slice) -> NDArray[np.float64]:
+        loss = self._loss[samples].T
+        if self.held or len(loss) < 2:
+            return self.part(samples)[0]
+        level = scratch("level", loss.shape[1:])
+        np.add.reduce(loss, axis=0, dtype=np.float64, out=level)
+        level /= len(loss)
+        return self.part(samples)[0] if np.isnan(level.sum()) else level
+
     def take(self, rows: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
-        if self._all:
+        if self.held:
             return self._values[:, rows]
         return _part(self._loss[rows], self._early, np.empty((len(FEATURES), len(rows))))
 
@@ -187,19 +203,6 @@ def _part(
     return values
 
 
-_memory = threading.local()
-
-
-def _scratch(name: str, shape: tuple[int, int]) -> NDArray[np.float64]:
-    """Return memory of this thread: to have it anew for each block may cost as much as the work."""
-    size = math.prod(shape)
-    found: NDArray[np.float64] | None = getattr(_memory, name, None)
-    if found is None or len(found) < size:
-        found = np.empty(size)
-        setattr(_memory, name, found)
-    return found[:size].reshape(shape)
-
-
 def _block_size(n_epochs: int) -> int:
     width = 24 * max(n_epochs, 1)
     return max(256, _CACHE_BYTES // width, min(_CALL_SAMPLES, _MOST_BYTES // width))
@@ -236,14 +239,14 @@ def _fill(
     for start in range(samples.start, samples.stop, size):
         block = slice(start, min(start + size, samples.stop))
         out = values[:, block]
-        losses = _scratch("losses", (len(epochs), out.shape[1]))
+        losses = scratch("losses", (len(epochs), out.shape[1]))
         losses[:] = epochs[:, block]
         default = max(1, len(losses) // 2)
         known = None if drops is None else drops[block]
         _complete(losses, out, min(early or default, len(losses)), known)
         gaps = np.flatnonzero(np.isnan(out[0]))
         if len(gaps):
-            out[:, gaps] = _gapped(losses[:, gaps], early)
+            out[:, gaps] = _gapped(epochs[:, block][:, gaps].astype(np.float64), early)
 
 
 def _complete(
@@ -252,50 +255,57 @@ def _complete(
     early: int,
     drops: NDArray[np.uint8] | None = None,
 ) -> None:
-    """Compute the features of samples without gaps; NaN where there is one.
+    """Compute the features of samples without gaps; F1 is NaN where there is one.
 
-    Positions of drops are kept in ``drops``, 0 where they are not known yet.
+    The losses are used up. Positions of drops are kept in ``drops``, 0 where they are not known
+    yet.
     """
     n_epochs, n_samples = losses.shape
     if n_epochs < 2:
         out[:] = np.nan
         return
-    # before[q] and after[q] are the sums of the losses up to and including q and from q on. Sums
-    # after a drop as differences of sums before it would lose the digits of small losses.
-    before, after = _scratch("before", losses.shape), _scratch("after", losses.shape)
-    before[0], after[-1] = losses[0], losses[-1]
-    for q in range(1, n_epochs):
-        np.add(before[q - 1], losses[q], out=before[q])
-        np.add(after[-q], losses[-q - 1], out=after[-q - 1])
     position = drops if drops is not None and drops.all() else _drop_positions(losses)
     if drops is not None:
         drops[:] = position
-    place = np.arange(n_samples) + n_samples * (position.astype(np.intp) - 1)
+    # before[q] is the sum of the first q losses, after[q] that of the others. Sums after a drop as
+    # differences of sums before it would lose the digits of small losses.
+    before, after = scratch("before", (n_epochs + 1, n_samples)), losses
+    before[1] = losses[0]
+    for q in range(1, n_epochs):
+        np.add(before[q], losses[q], out=before[q + 1])
+    for q in range(n_epochs - 1, 0, -1):
+        np.add(after[q], losses[q - 1], out=after[q - 1])
+    place = scratch("place", (n_samples,), np.intp)
+    np.multiply(position, n_samples, out=place, dtype=np.intp)
+    place += np.arange(n_samples)
     f1, f2, f3, f4, f5, f6 = out
     np.divide(before[-1], n_epochs, out=f1)
-    np.divide(before[early - 1], early, out=f2)
+    np.divide(before[early], early, out=f2)
     np.copyto(f3, position)
-    np.divide(before.ravel()[place], position, out=f4)
-    np.divide(after.ravel()[place + n_samples], n_epochs - f3, out=f5)
+    np.take(before, place, out=f4, mode="clip")  # "raise" would copy once more
+    np.divide(f4, f3, out=f4)
+    np.take(after, place, out=f5, mode="clip")
+    np.subtract(n_epochs, f3, out=f6)
+    np.divide(f5, f6, out=f5)
     np.subtract(f4, f5, out=f6)
-    gap = np.isnan(f1)
-    if gap.any():
-        out[:, gap] = np.nan
 
 
 def _drop_positions(losses: NDArray[np.float64]) -> NDArray[Any]:
     """Return Q, from 1 on: after which loss the largest drop comes, the first of equals."""
     n_epochs, n_samples = losses.shape
     kind = np.uint8 if n_epochs < 256 else np.int64  # narrow integers: many at a time in a register
-    position = np.ones(n_samples, kind)
-    best = losses[0] - losses[1]
-    drop, better = np.empty(n_samples), np.empty(n_samples, bool)
+    position, later = scratch("positions", (2, n_samples), kind)
+    best, drop = scratch("drops", (2, n_samples))
+    better = scratch("better", (n_samples,), bool)
+    position[:] = 1
+    np.subtract(losses[0], losses[1], out=best)
     for q in range(1, n_epochs - 1):
         np.subtract(losses[q], losses[q + 1], out=drop)
         np.greater(drop, best, out=better)
         np.maximum(best, drop, out=best)
         # q only grows, so the latest strict improvement is the maximum over improvements
-        np.maximum(position, better.view(np.uint8) * kind(q + 1), out=position)
+        np.multiply(better.view(np.uint8), kind(q + 1), out=later)
+        np.maximum(position, later, out=position)
     return position
 
 

@@ -8,14 +8,14 @@ in memory, on disk or on other machines changes a digit.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from typing import Any, Protocol, Self, TypeVar, final
+from functools import cached_property, reduce
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lossan import blocks
-from lossan.blocks import map_blocks
+from lossan.blocks import map_blocks, scratch
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -49,9 +49,9 @@ class Moments:
     @classmethod
     def of(cls, block: Array) -> "Moments":
         """Return the moments of features of shape (n_features, n)."""
-        mean = block.mean(axis=1)
-        apart = (row - middle for row, middle in zip(block, mean, strict=True))
-        squares = np.array([np.square(row, out=row).sum() for row in apart])
+        mean, apart = block.mean(axis=1), scratch("apart", block.shape)
+        np.subtract(block, mean[:, None], out=apart)
+        squares = np.square(apart, out=apart).sum(axis=1)
         return cls(block.shape[1], mean, squares, block.min(axis=1), block.max(axis=1))
 
     def merge(self, other: "Moments") -> "Moments":
@@ -94,6 +94,12 @@ class Split:
     n_second: int
     sums: Array
 
+    @classmethod
+    def of(cls, values: Array, second: Mask) -> "Split":
+        """Return the split of features of shape (n_features, n)."""
+        rows = np.flatnonzero(second)
+        return cls(len(rows), values.take(rows, axis=1).sum(axis=1))
+
     def merge(self, other: "Split") -> "Split":
         """Return the split of both together."""
         return Split(self.n_second + other.n_second, self.sums + other.sums)
@@ -120,6 +126,35 @@ class Scale:
 
 
 @dataclass(frozen=True)
+class Plane:
+    """The plane in the middle between two centroids.
+
+    Features weighed by it need not be brought to the units of the centroids first.
+
+    Parameters
+    ----------
+    weights : ndarray of float64
+        Shape (n_features,).
+    limit : float
+    """
+
+    weights: Array
+    limit: float
+
+    def beyond(self, values: Array) -> Array:
+        """Return how far features of shape (n_features, n) lie beyond, until asked again.
+
+        Above 0 they are nearer to the second centroid. The sum goes feature by feature: a BLAS may
+        add in another order for another number of threads.
+        """
+        weighed, along = scratch("weighed", values.shape), scratch("along", values.shape[1:])
+        np.multiply(values, self.weights[:, None], out=weighed)
+        np.add.reduce(weighed, axis=0, out=along)
+        along -= self.limit
+        return along
+
+
+@dataclass(frozen=True)
 class Centroids:
     """Two centroids.
 
@@ -136,39 +171,39 @@ class Centroids:
     def second(self, values: Array) -> Mask:
         """Tell which samples, of features of shape (n_features, n), are nearer to the second."""
         found = np.empty(values.shape[1], bool)
-        plane = self._plane()
 
         def one(block: slice) -> None:
-            found[block] = _beyond(values[:, block], *plane)
+            found[block] = self.plane.beyond(values[:, block]) > 0
 
         map_blocks(one, values.shape[1])
         return found
 
-    def _plane(self) -> tuple[Array, float]:
-        """Return the plane in the middle between both: features weighed, and a limit.
-
-        Weighed there and then, features need not be brought to the units of the centroids first.
-        """
+    @cached_property
+    def plane(self) -> Plane:
+        """The plane in the middle between both."""
         towards = self.places[1] - self.places[0]
         weights = towards * self.scale.factor
         middle = towards * (self.places[0] + self.places[1]) / 2 + weights * self.scale.shift
-        return weights, float(middle.sum())
+        return Plane(weights, float(middle.sum()))
 
-    def beyond(self, values: Array) -> Mask:
-        """Tell which samples are nearer to the centroid with the greater first feature."""
-        second = self.second(values)
-        return second if self.places[1, 0] > self.places[0, 0] else ~second
+    @property
+    def apart(self) -> float:
+        """How far beyond the plane the second centroid lies, and the first before it, together."""
+        return float(((self.places[1] - self.places[0]) ** 2).sum())
+
+    @property
+    def ascend(self) -> bool:
+        """Whether the second centroid has the greater first feature."""
+        return bool(self.places[1, 0] > self.places[0, 0])
 
     def split(self, part: Part, n: int) -> Split:
         """Sum what is nearer to the second, of at most `CHUNK` samples or several chunks."""
-        plane = self._plane()
 
         def one(block: slice) -> Split:
             values = part(block)
-            rows = np.flatnonzero(_beyond(values, *plane))
-            return Split(len(rows), values.take(rows, axis=1).sum(axis=1))
+            return Split.of(values, self.plane.beyond(values) > 0)
 
-        return fold(_in_chunks(map_blocks(one, n)))
+        return splits(one, n)
 
 
 class Points(Protocol):
@@ -191,7 +226,6 @@ class Points(Protocol):
         """Return the rows with the least and the greatest value of a feature, the first of each."""
 
 
-@final
 class Local:
     """Features in memory, or made block by block of what is there.
 
@@ -220,6 +254,14 @@ class Local:
     def split(self, centroids: Centroids) -> Split:
         """Tell how all fall to two centroids."""
         return centroids.split(self.part, self.n)
+
+    def second(self, samples: slice, centroids: Centroids) -> Mask:
+        """Tell which samples, all of one chunk, are nearer to the second centroid."""
+        return np.asarray(centroids.plane.beyond(self.part(samples)) > 0)
+
+    def first(self, samples: slice) -> Array:
+        """Return the first feature of some samples, shape (n,)."""
+        return self.part(samples)[0]
 
     def extremes(self, feature: int) -> tuple[int, int]:
         """Return the rows with the least and the greatest value of a feature."""
@@ -250,19 +292,18 @@ def _in_chunks(parts: list[_M]) -> list[_M]:
     return [fold(parts[start : start + size]) for start in range(0, len(parts), size)]
 
 
-def moments(part: Part, n: int) -> Moments:
-    """Return the moments of the features of n samples."""
-    return fold(_in_chunks(map_blocks(lambda block: Moments.of(part(block)), n)))
+def splits(one: Callable[[slice], Split], n: int) -> Split:
+    """Put together what a function says of each block."""
+    return fold(_in_chunks(map_blocks(one, n)))
 
 
-def _beyond(values: Array, weights: Array, limit: float) -> Mask:
-    """Return which samples lie beyond a plane.
+def moments(part: Part, n: int, keep: Callable[[slice, Moments], None] | None = None) -> Moments:
+    """Return the moments of the features of n samples; show those of each block to ``keep``."""
 
-    The sum is written out: a BLAS may add in another order for another number of threads.
-    """
-    along = values[0] * weights[0]
-    weighed = np.empty_like(along)
-    for feature, weight in zip(values[1:], weights[1:], strict=True):
-        np.multiply(feature, weight, out=weighed)
-        along += weighed
-    return np.asarray(along > limit)
+    def one(block: slice) -> Moments:
+        found = Moments.of(part(block))
+        if keep is not None:
+            keep(block, found)
+        return found
+
+    return fold(_in_chunks(map_blocks(one, n)))

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from lossan.blocks import map_blocks
+from lossan.blocks import BLOCK, map_blocks, scratch
 from lossan.clustering import fit_two_means
 from lossan.config import Config
 from lossan.detectors._base import Context, Detection, Detector
@@ -14,6 +14,7 @@ from lossan.errors import DetectorError
 from lossan.features import Features
 from lossan.losslog import LossLog
 from lossan.points import Centroids, Local, Points
+from lossan.sides import Remembered
 
 
 @final
@@ -89,9 +90,11 @@ class KMeansDetector(Detector):
 def points_of(features: Features) -> Local:
     """Return the features of the scorable samples as k-means takes them."""
     scorable = features.scorable
-    if scorable.all():  # and no copy is needed
+    if not scorable.all():
+        return Local.held(features.values[:, scorable])
+    if features.held:
         return Local(features.part, features.take, len(scorable))
-    return Local.held(features.values[:, scorable])
+    return Remembered(features.part, features.take, len(scorable), features.first)
 
 
 def judge(centroids: Centroids, points: Local, scorable: NDArray[np.bool_]) -> Detection:
@@ -99,11 +102,10 @@ def judge(centroids: Centroids, points: Local, scorable: NDArray[np.bool_]) -> D
     score, flagged = np.empty(points.n), np.empty(points.n, bool)
 
     def one(block: slice) -> None:
-        values = points.part(block)
-        flagged[block] = centroids.beyond(values)
-        score[block] = _squeezed(values[0], flagged[block])
+        flagged[block] = points.second(block, centroids) == centroids.ascend
+        _squeeze(points.first(block), flagged[block], score[block])
 
-    map_blocks(one, points.n)
+    map_blocks(one, points.n, 4 * BLOCK)
     if points.n == len(scorable):
         return Detection(score=score, flagged=flagged)
     scores, flags = np.full(len(scorable), np.nan), np.zeros(len(scorable), bool)
@@ -111,12 +113,13 @@ def judge(centroids: Centroids, points: Local, scorable: NDArray[np.bool_]) -> D
     return Detection(score=scores, flagged=flags)
 
 
-def _squeezed(level: NDArray[np.float64], flags: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _squeeze(
+    level: NDArray[np.float64], flags: NDArray[np.bool_], score: NDArray[np.float64]
+) -> None:
     """Squeeze the mean loss into (0, 1/2), and into (1/2, 1) where flagged."""
-    part = np.abs(level)
-    part += 1
-    np.divide(level, part, out=part)
-    part += 1
-    part *= 0.25
-    part += 0.5 * flags
-    return part
+    np.abs(level, out=score)
+    score += 1
+    np.divide(level, score, out=score)
+    score += 1
+    score *= 0.25
+    score += np.multiply(flags, 0.5, out=scratch("flags", flags.shape))
