@@ -17,12 +17,12 @@ BLOCK = 1 << 15
 _FEW = 4  # blocks that are done sooner than threads are started
 
 
-def map_blocks(work: Callable[[slice], _T], n: int, size: int = BLOCK) -> list[_T]:
+def map_blocks(work: Callable[[slice], _T], n: int, size: int | None = None) -> list[_T]:
     """Do work on each block of n samples, on all cores; return what it returns, in order.
 
     Of work that takes few steps blocks should be larger: threads wait for each other at each step.
     """
-    blocks = list(cut(n, size))
+    blocks = list(cut(n, size or BLOCK))
     if len(blocks) <= _FEW:
         return [work(block) for block in blocks]
     with ThreadPoolExecutor(min(len(blocks), os.cpu_count() or 1)) as pool:

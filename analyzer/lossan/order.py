@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lossan.blocks import map_blocks
+from lossan.blocks import map_blocks, scratch
 
 Order = NDArray[np.intp]
 
@@ -143,6 +143,54 @@ def epoch_major(values: NDArray[Any], *, copy: bool = True) -> NDArray[np.float3
 
     map_blocks(one, len(values))
     return matrix
+
+
+_SEGMENT = 1 << 13  # samples that are turned at a time
+
+
+def whole_segments(n_samples: int) -> int:
+    """Return how many samples, at least as many as given, `turned` can turn."""
+    return -(-n_samples // _SEGMENT) * _SEGMENT
+
+
+def turned(rows: NDArray[Any]) -> NDArray[Any]:
+    """Turn an array of shape (n_samples, n_epochs) in place; shape (n_epochs, n_samples).
+
+    First each segment of the samples by itself, then the epochs of all segments to where they
+    belong, along the cycles of their permutation.
+
+    Parameters
+    ----------
+    rows : ndarray
+        Contiguous, of as many samples as `whole_segments` says.
+    """
+    n_samples, n_epochs = rows.shape
+    n_segments = n_samples // _SEGMENT
+
+    def one(block: slice) -> None:
+        room = scratch("turned", (n_epochs, _SEGMENT), rows.dtype)
+        for start in range(block.start, block.stop, _SEGMENT):
+            segment = rows[start : start + _SEGMENT]
+            np.copyto(room, segment.T)
+            segment.reshape(room.shape)[:] = room
+
+    map_blocks(one, n_samples)
+    parts = rows.reshape(n_segments * n_epochs, _SEGMENT)
+    moved = bytearray(len(parts))
+    for first in range(len(parts)):
+        if moved[first]:
+            continue
+        kept, place = parts[first].copy(), first
+        while True:
+            moved[place] = True
+            epoch, segment = divmod(place, n_segments)
+            source = segment * n_epochs + epoch
+            if source == first:
+                break
+            parts[place] = parts[source]
+            place = source
+        parts[place] = kept
+    return rows.reshape(n_epochs, n_samples)
 
 
 def one_nan(values: NDArray[np.float32]) -> NDArray[np.float32]:

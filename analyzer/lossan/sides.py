@@ -15,9 +15,9 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from lossan.blocks import BLOCK, cut, map_blocks, scratch
+from lossan import blocks, points
+from lossan.blocks import cut, map_blocks, scratch
 from lossan.points import (
-    CHUNK,
     Array,
     Centroids,
     Local,
@@ -89,7 +89,7 @@ class Remembered(Local):
             ranges[block.start] = found.low, found.high
 
         found = moments(self.part, self.n, keep)
-        for chunk in cut(self.n, CHUNK):
+        for chunk in cut(self.n, points.CHUNK):
             low, high = zip(*(ranges[block.start] for block in _blocks(chunk)), strict=True)
             self._ranges[chunk.start] = np.min(low, axis=0), np.max(high, axis=0)
         return found
@@ -98,12 +98,12 @@ class Remembered(Local):
         """Tell how all fall to two centroids."""
         plane = centroids.plane
         seen = _Seen(plane, centroids.apart / 2 / _MOST)
-        known = map_blocks(lambda chunk: self._split_few(chunk, plane), self.n, CHUNK)
+        known = map_blocks(lambda chunk: self._split_few(chunk, plane), self.n, points.CHUNK)
 
         def one(block: slice) -> Split:
-            few = known[block.start // CHUNK]
+            few = known[block.start // points.CHUNK]
             if few is not None:
-                return few[block.start % CHUNK // BLOCK]
+                return few[block.start % points.CHUNK // blocks.BLOCK]
             values = self.part(block)
             beyond = plane.beyond(values)
             found = Split.of(values, beyond > 0)
@@ -111,7 +111,7 @@ class Remembered(Local):
             return found
 
         found = splits(one, self.n)
-        for chunk, few in zip(cut(self.n, CHUNK), known, strict=True):
+        for chunk, few in zip(cut(self.n, points.CHUNK), known, strict=True):
             if few is None and seen.step > 0:
                 self._seen[chunk.start] = seen
         return found
@@ -155,7 +155,7 @@ class Remembered(Local):
 
     def _near(self, samples: slice, plane: Plane) -> Mask | None:
         """Return which samples of a chunk may lie on either side of a plane; None where all may."""
-        start = samples.start // CHUNK * CHUNK
+        start = samples.start // points.CHUNK * points.CHUNK
         seen, between = self._seen.get(start), self._ranges.get(start)
         if seen is None or between is None:
             return None
@@ -168,4 +168,4 @@ class Remembered(Local):
 
 
 def _blocks(chunk: slice) -> list[slice]:
-    return list(cut(chunk.stop, BLOCK, chunk.start))
+    return list(cut(chunk.stop, blocks.BLOCK, chunk.start))

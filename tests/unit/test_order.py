@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from lossan import order as order_module
-from lossan.order import epoch_major, stable_order
+from lossan.order import epoch_major, stable_order, turned, whole_segments
 
 EDGES = [-(2**63), 2**63 - 1]
 
@@ -78,3 +78,17 @@ def test_arrays_are_turned_epoch_major(values, by_column, copy):
 def test_what_is_ours_is_not_copied():
     values = np.ones((3, 4), np.float32).T
     assert np.shares_memory(epoch_major(values, copy=False), values)
+
+
+@pytest.mark.parametrize("segment", [1, 3, 1 << 13])
+@pytest.mark.parametrize("n_samples", [1, 3, 13, 700])
+@pytest.mark.parametrize("n_epochs", [1, 2, 7, 90])
+def test_rows_are_turned_where_they_are(segment, n_samples, n_epochs, monkeypatch):
+    monkeypatch.setattr(order_module, "_SEGMENT", segment)
+    n_cells = whole_segments(n_samples)
+    assert n_cells >= n_samples
+    rows = np.arange(n_cells * n_epochs, dtype=np.float32).reshape(n_cells, n_epochs)
+    expected = rows.T.copy()
+    found = turned(rows)
+    assert np.shares_memory(found, rows)
+    assert np.array_equal(found, expected)

@@ -7,7 +7,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lossan.blocks import cut
 from lossan.io._slots import RangeSlots
+from lossan.order import turned, whole_segments
+
+_AT_ONCE = 1 << 15  # rows
 
 Places = slice | NDArray[np.int64]
 """Where the rows of a batch go: one after another, or each to a place of its own."""
@@ -21,10 +25,13 @@ class IdOrder:
     ----------
     least : int
     n_samples : int
+    pool : ThreadPoolExecutor
+        Lists the ids meanwhile.
     """
 
-    def __init__(self, least: int, n_samples: int) -> None:
+    def __init__(self, least: int, n_samples: int, pool: ThreadPoolExecutor) -> None:
         self._range = RangeSlots(least, n_samples)
+        self._range.prepare(pool)
         self._used = np.zeros(n_samples, bool)
         self._places: list[Places] = []
 
@@ -34,7 +41,7 @@ class IdOrder:
             return None
         places = self._range.lookup(ids)
         found: Places = places
-        if len(places) and (np.diff(places) == 1).all():
+        if len(places) and places[-1] - places[0] == len(places) - 1 and _ascend(places):
             found = slice(int(places[0]), int(places[-1]) + 1)
         self._used[found] = True
         self._places.append(found)
@@ -61,9 +68,16 @@ class IdOrder:
         return column.take(pa.array(row_of))
 
 
+def _ascend(places: NDArray[np.int64]) -> bool:
+    return bool((np.diff(places) == 1).all())
+
+
 @final
 class Grid:
     """An array of shape (n_epochs, n_samples) that grows in epochs when a longer list comes.
+
+    Rows that go each to a place of its own are written whole and turned in the end: a place is
+    then gone to once, not once an epoch.
 
     Parameters
     ----------
@@ -72,16 +86,25 @@ class Grid:
     dtype : type
     n_samples : int
     pool : ThreadPoolExecutor
-        For epochs written side by side.
+        For rows written side by side.
     """
 
     def __init__(self, empty: Any, dtype: type, n_samples: int, pool: ThreadPoolExecutor) -> None:
         self._empty, self._dtype, self._n_samples, self._pool = empty, dtype, n_samples, pool
         self._blocks: list[NDArray[Any]] = []  # one where no list is longer than the first ones
+        self._rows: NDArray[Any] | None = None  # or these, of shape (n_samples and more, n_epochs)
         self.n_epochs = 0
 
     def put(self, places: Places, values: NDArray[Any], done: int) -> None:
         """Write a block of shape (n_epochs, n_rows), after as many rows as are done."""
+        if not done and len(values) and not isinstance(places, slice):
+            self._rows = np.empty((whole_segments(self._n_samples), len(values)), self._dtype)
+            self.n_epochs = len(values)
+        if self._rows is not None:
+            if len(values) == self.n_epochs:
+                self._write(self._rows, places, values)
+                return
+            self._turn()
         if more := max(len(values) - self.n_epochs, 0):
             block: NDArray[Any] = np.empty((more, self._n_samples), self._dtype)
             if done:
@@ -90,23 +113,37 @@ class Grid:
             self.n_epochs += more
         for block in self._blocks:
             here, values = values[: len(block)], values[len(block) :]
-            self._write(block[: len(here)], places, here)
+            for epoch, numbers in zip(block, here, strict=False):
+                epoch[places] = np.ascontiguousarray(numbers)
             block[len(here) :, places] = self._empty
 
-    def _write(self, block: NDArray[Any], places: Places, values: NDArray[Any]) -> None:
+    def _write(self, rows: NDArray[Any], places: Places, values: NDArray[Any]) -> None:
+        given = _as_items(np.ascontiguousarray(values.T))
+        items = _as_items(rows)
         if isinstance(places, slice):
-            block[:, places] = values
+            items[places] = given
             return
 
-        def one(epoch: int) -> None:
-            block[epoch][places] = np.ascontiguousarray(values[epoch])
+        def one(part: slice) -> None:
+            items[places[part]] = given[part]
 
-        list(self._pool.map(one, range(len(block))))
+        list(self._pool.map(one, cut(len(given), _AT_ONCE)))
 
     def matrix(self, n_epochs: int, n_rows: int) -> NDArray[Any]:
         """Return the array of shape (n_epochs, n_rows)."""
+        self._turn()
         if self.n_epochs < n_epochs or not self._blocks:
             shape = (n_epochs - self.n_epochs, self._n_samples)
             self._blocks.append(np.full(shape, self._empty, self._dtype))
         whole = self._blocks[0] if len(self._blocks) == 1 else np.concatenate(self._blocks)
-        return np.ascontiguousarray(whole[:, :n_rows])
+        return whole[:, :n_rows]
+
+    def _turn(self) -> None:
+        if self._rows is not None:
+            self._blocks = [turned(self._rows)[:, : self._n_samples]]
+            self._rows = None
+
+
+def _as_items(rows: NDArray[Any]) -> NDArray[np.void]:
+    """Return each row as one item, which numpy copies at once."""
+    return rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1])))[:, 0]

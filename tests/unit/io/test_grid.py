@@ -15,7 +15,13 @@ from lossan import read_log
 from lossan.build import build_log
 from lossan.io import _wide, scan_log
 
-pytestmark = pytest.mark.usefixtures("small_batches")
+pytestmark = pytest.mark.usefixtures("small_batches", "small_segments")
+
+
+@pytest.fixture
+def small_segments(monkeypatch):
+    """Rows are turned three at a time, so that there are several times of it."""
+    monkeypatch.setattr("lossan.order._SEGMENT", 3)
 
 
 def table(ids, loss, **other):
