@@ -7,6 +7,7 @@ Struct = dict[int, Any]
 
 _TRUE, _FALSE, _BYTE, _I64, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT = 1, 2, 3, 6, 7, 8, 9, 10, 12
 _DEEPEST = 16  # Parquet's own structs nest five deep
+_LAST, _TOO_LONG = 63, "an integer has more than 64 bits"  # the last of ten bytes begins there
 
 
 class ThriftError(ValueError):
@@ -39,12 +40,33 @@ class ThriftReader:
             raise ThriftError("structs nest too deep")
         found: Struct = {}
         number = 0
-        while True:
-            head = self._byte()
-            if head == 0:
-                return found
-            number = number + (head >> 4) if head >> 4 else self._integer()
-            found[number] = self._value(head & 15, depth)
+        data, place = self._data, self.place
+        try:
+            while head := data[place]:
+                place += 1
+                number += head >> 4
+                if not (head >> 4 and _BYTE < head & 15 <= _I64):
+                    self.place = place
+                    number = number if head >> 4 else self._integer()
+                    found[number] = self._value(head & 15, depth)
+                    place = self.place
+                    continue
+                # most are integers: read here, for a log has tens of thousands of pages
+                byte, shift = data[place], 7
+                value = byte & 0x7F
+                while byte >= 0x80:
+                    if shift > _LAST:
+                        raise ThriftError(_TOO_LONG)
+                    place += 1
+                    byte = data[place]
+                    value |= (byte & 0x7F) << shift
+                    shift += 7
+                place += 1
+                found[number] = (value >> 1) ^ -(value & 1)
+        except IndexError:
+            raise ThriftError("it ends too early") from None
+        self.place = place + 1
+        return found
 
     def _value(self, kind: int, depth: int) -> Any:
         if kind == _STRUCT:
@@ -104,5 +126,5 @@ class ThriftReader:
             if byte < 0x80:
                 return value
             shift += 7
-            if shift > 63:
-                raise ThriftError("an integer has more than 64 bits")
+            if shift > _LAST:
+                raise ThriftError(_TOO_LONG)
