@@ -179,10 +179,12 @@ def _feature_edges(name: str, values: Vector, n_epochs: int) -> Vector:
 def _spread(values: Vector, edges: Vector) -> Spread | None:
     if not len(values):
         return None
-    quantiles = (float(q) for q in np.quantile(values, _QUANTILES))
+    mean, counts = float(values.mean()), _counts(values, edges)
+    # the values are a copy already, and there may be many
+    quantiles = (float(q) for q in np.quantile(values, _QUANTILES, overwrite_input=True))
     names = ("p5", "p25", "p50", "p75", "p95")
     shape: dict[str, Any] = dict(zip(names, quantiles, strict=True))
-    return Spread(n=len(values), mean=float(values.mean()), counts=_counts(values, edges), **shape)
+    return Spread(n=len(values), mean=mean, counts=counts, **shape)
 
 
 def _counts(values: Vector, edges: Vector) -> list[int]:

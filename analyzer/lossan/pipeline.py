@@ -1,6 +1,7 @@
 """From a log to findings: the only orchestrator."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -158,8 +159,10 @@ class Result:
         OutputError
             When they cannot be written; nothing half-written stays behind.
         """
-        with output_folder(folder, last=SUMMARY) as temporary:
-            write_findings(self._in_parts(), self.summary.model_dump_json(indent=2), temporary)
+        with output_folder(folder, last=SUMMARY) as temporary, ThreadPoolExecutor(1) as pool:
+            # counted while the findings are written, of which the text keeps one core busy
+            summary = pool.submit(lambda: self.summary.model_dump_json(indent=2))
+            write_findings(self._in_parts(), summary.result, temporary)
             write_sequences(self._shown(), temporary, self.created)
             if can_plot() and self.summary.n_unscored < self.summary.log.n_samples:
                 with (temporary / "sequences.png").open("wb") as file:

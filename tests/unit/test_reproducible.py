@@ -24,7 +24,7 @@ def findings(log, detector, folder):
     """Return the bytes of both findings files."""
     folder.mkdir()
     result = lossan.analyze(log, detector=detector)
-    write_findings([result.table], "{}", folder)
+    write_findings([result.table], lambda: "{}", folder)
     return [(folder / name).read_bytes() for name in ("findings.parquet", "findings.csv")]
 
 

@@ -59,6 +59,27 @@ def test_a_result_is_saved_in_the_same_bytes_at_any_time(tmp_path, monkeypatch, 
     assert stated == (created or result.summary.created)
 
 
+def test_text_written_piece_by_piece_on_all_cores_is_the_same(tmp_path, monkeypatch):
+    result = analyze(planted_log(n_samples=2000, string_ids=True))
+    result.save(tmp_path / "whole")
+    monkeypatch.setattr("lossan.pipeline._PART_ROWS", 700)
+    monkeypatch.setattr("lossan.io._findings._TEXT_ROWS", 13)
+    result.save(tmp_path / "pieces")
+    whole, pieces = ((tmp_path / n / "findings.csv").read_bytes() for n in ("whole", "pieces"))
+    assert pieces == whole
+    assert whole.count(b"\n") == 2001
+
+
+def test_a_summary_that_fails_leaves_nothing_half_written(tmp_path, monkeypatch):
+    def fails(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("lossan.pipeline.describe_features", fails)
+    with pytest.raises(MemoryError):
+        analyze(planted_log()).save(tmp_path / "new")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_save_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
     earlier = analyze(planted_log(seed=1))

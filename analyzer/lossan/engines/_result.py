@@ -144,7 +144,7 @@ class LargeResult:
                 (temporary / SUMMARY).write_text(summary + "\n")
             else:
                 tables = self.tasks.map("writing", rank_part, self.pieces, parts)
-                write_findings(tables, summary, temporary)
+                write_findings(tables, lambda: summary, temporary)
             write_sequences(shown, temporary, self.created)
             if can_plot():
                 with (temporary / "sequences.png").open("wb") as file:

@@ -1,8 +1,9 @@
 """Write findings and read them again."""
 
 import json
-from collections import Counter
-from collections.abc import Iterable
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import chain
@@ -36,6 +37,7 @@ PARQUET, CSV, SUMMARY = "findings.parquet", "findings.csv", "summary.json"
 SEQUENCES = "sequences.parquet"
 """The loss log of the suspects, beside the findings."""
 
+_TEXT_ROWS = 1 << 16  # written as text at a time, by each core
 _METADATA = {KEY: json.dumps({"kind": "findings", "schema_version": "1"}).encode()}
 
 
@@ -62,35 +64,45 @@ def write_findings_part(table: pa.Table, folder: str, number: int) -> None:
         rows.write_table(table)
 
 
-def write_findings(parts: Iterable[pa.Table], summary: str, folder: Path) -> None:
+def write_findings(parts: Iterable[pa.Table], summary: Callable[[], str], folder: Path) -> None:
     """Write ``findings.parquet``, ``findings.csv`` and ``summary.json`` into a folder.
 
     Parameters
     ----------
     parts : iterable of pyarrow.Table
         The findings, one part after another; at least one.
-    summary : str
+    summary : callable
+        Returns it, when all else is written.
     folder : Path
     """
     tables = (part.replace_schema_metadata(_METADATA) for part in parts)
     first = next(tables)
+    cores = os.cpu_count() or 1
     with (
         atomic_file(folder / PARQUET) as parquet,
         atomic_file(folder / CSV) as csv,
         create_parquet(parquet, first.schema) as rows,
-        pa.csv.CSVWriter(csv, first.schema) as lines,
-        ThreadPoolExecutor(1) as pool,
+        ThreadPoolExecutor(cores) as pool,
     ):
-        writing: Future[None] | None = None  # text takes as long as all the rest
+        csv.write(_text(first.slice(0, 0), header=True))
+        writing: deque[Future[pa.Buffer]] = deque()  # text takes longer than all the rest
         for table in chain([first], tables):
-            if writing is not None:
-                writing.result()
-            writing = pool.submit(lambda part: lines.write_table(_for_spreadsheets(part)), table)
+            for start in range(0, len(table), _TEXT_ROWS):
+                writing.append(pool.submit(_text, table.slice(start, _TEXT_ROWS)))
             rows.write_table(table)
-        if writing is not None:
-            writing.result()
+            while len(writing) > 2 * cores:  # busy while the next table is put together
+                csv.write(writing.popleft().result())
+        for text in writing:
+            csv.write(text.result())
     with atomic_file(folder / SUMMARY) as file:
-        file.write(summary.encode() + b"\n")
+        file.write(summary().encode() + b"\n")
+
+
+def _text(table: pa.Table, *, header: bool = False) -> pa.Buffer:
+    """Return findings as lines of CSV."""
+    stream = pa.BufferOutputStream()
+    pa.csv.write_csv(_for_spreadsheets(table), stream, pa.csv.WriteOptions(include_header=header))
+    return stream.getvalue()
 
 
 def write_sequences(log: LossLog, folder: Path, created: str) -> None:
