@@ -27,13 +27,17 @@ class IdOrder:
     n_samples : int
     pool : ThreadPoolExecutor
         Lists the ids meanwhile.
+    remember : bool
+        Whether other columns are to be put in this order, which takes the memory of the ids.
     """
 
-    def __init__(self, least: int, n_samples: int, pool: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, least: int, n_samples: int, pool: ThreadPoolExecutor, *, remember: bool
+    ) -> None:
         self._range = RangeSlots(least, n_samples)
         self._range.prepare(pool)
         self._used = np.zeros(n_samples, bool)
-        self._places: list[Places] = []
+        self._places: list[Places] | None = [] if remember else None
 
     def places(self, ids: pa.Array) -> Places | None:
         """Return where the rows of a batch go, None where an id is not what ids were to be."""
@@ -44,7 +48,8 @@ class IdOrder:
         if len(places) and places[-1] - places[0] == len(places) - 1 and _ascend(places):
             found = slice(int(places[0]), int(places[-1]) + 1)
         self._used[found] = True
-        self._places.append(found)
+        if self._places is not None:
+            self._places.append(found)
         return found
 
     @property
@@ -61,7 +66,7 @@ class IdOrder:
         """Bring a column from the order of the rows to that of the ids."""
         row_of = np.empty(len(column), np.int64)
         row = 0
-        for places in self._places:
+        for places in self._places or ():
             n = places.stop - places.start if isinstance(places, slice) else len(places)
             row_of[places] = np.arange(row, row + n)
             row += n

@@ -25,7 +25,9 @@ def read_wide(parts: Rows, progress: Progress | None) -> Draft:
     ids = parts.ranges["sample_id"]
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         if ids is not None and ids[1] - ids[0] + 1 == parts.n_rows:
-            reader = _WideReader(parts, pool, IdOrder(ids[0], parts.n_rows, pool))
+            others = any(field in parts.columns.single for field in STATIC_FIELDS)
+            order = IdOrder(ids[0], parts.n_rows, pool, remember=others)
+            reader = _WideReader(parts, pool, order)
             if reader.read(progress):
                 return reader.draft()
         reader = _WideReader(parts, pool, None)
