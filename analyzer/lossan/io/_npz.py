@@ -2,10 +2,12 @@
 
 import json
 import math
+import os
 import sys
 import tokenize
 import zipfile
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,7 +25,7 @@ from lossan.io._options import FIELDS, ReadOptions
 
 # What numpy lets through where a header is not the Python literal it should be.
 _BAD_HEADER = (SyntaxError, TypeError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
-_TURNED = 1 << 18  # bytes of rows that are turned to columns at a time
+_TURNED = 1 << 21  # bytes of rows that are turned to columns at a time, by each core
 _RATIO = 1100  # deflate cannot compress better; a header that claims more is lying
 
 
@@ -146,7 +148,7 @@ def _is_text(values: NDArray[Any]) -> bool:
 def _read_rows(member: IO[bytes]) -> NDArray[Any] | None:
     """Read numbers of shape (n_samples, n_epochs), each epoch together in memory; None of others.
 
-    Turned as they come, they are held once, and while the next are decompressed.
+    Turned as they come, on all cores, they are held once, and while the next are decompressed.
     """
     shape, by_column, dtype = _header(member)
     if len(shape) != 2 or by_column or dtype.kind not in "fiu" or 0 in shape:
@@ -154,17 +156,18 @@ def _read_rows(member: IO[bytes]) -> NDArray[Any] | None:
     size = dtype.itemsize * shape[1]
     matrix = np.empty(shape[::-1], dtype)
     step = max(1, _TURNED // size)
-    with ThreadPoolExecutor(1) as pool:
-        turning: Future[None] | None = None
+    cores = os.cpu_count() or 1
+    with ThreadPoolExecutor(cores) as pool:
+        turning: deque[Future[None]] = deque()
         for start in range(0, shape[0], step):
             stop = min(start + step, shape[0])
             data = member.read((stop - start) * size)
             if len(data) < (stop - start) * size:
                 raise ValueError(f"it ends after {start + len(data) // size} of {shape[0]} rows")
             rows = np.frombuffer(data, dtype).reshape(-1, shape[1])
-            if turning is not None:
-                turning.result()
-            turning = pool.submit(np.copyto, matrix[:, start:stop], rows.T)
+            if len(turning) > cores:
+                turning.popleft().result()
+            turning.append(pool.submit(np.copyto, matrix[:, start:stop], rows.T))
     return matrix.T
 
 
