@@ -13,6 +13,7 @@ from lossan.detectors._confusion import Confusions
 from lossan.detectors._contradiction import Margins, average
 from lossan.detectors._epochs import EARLY, LEAST, early, sharp, sharpened, weigh_epochs
 from lossan.detectors._evidence import Seen, lacking
+from lossan.detectors._gap import above_gap
 from lossan.excess import fit_excess
 from lossan.losslog import LossLog
 from lossan.signals import n_classes
@@ -82,7 +83,8 @@ class Auto(Detector):
        when a sample was learnt as well as how high its losses are. Where the rates of pairs of
        classes differ, the split is of confused classes rather than of labels. The rates leave out
        every hard sample, and a sixth or so of the wrong labels: a fifth more than they say is
-       flagged, or what is firmly contradicted if that is more. The split counts for no more than
+       flagged, or what is firmly contradicted if that is more; where the scores leave a gap between
+       what the rates say and that number, what lies above it. The split counts for no more than
        are contradicted in one of the second to eighth epochs. The excess of the scores gives the
        probabilities, moved so that they cross 1/2 there; where it sees fewer, odds grow with the
        square of the score.
@@ -163,14 +165,18 @@ class Auto(Detector):
             missing = lacking(seen, score, against, unpicked, scale)
         excess = fit_excess(score, least=sharp(LEAST), start=_BULK)
         split = min(float(_split(context, rows).mean()), _contradicted(against))
-        wanted = round(seen.wanted(split) * len(rows)) if missing == 0 else 0
+        alone = score
+        if pairs is not None:
+            score = score * pairs.factor(log, rows, weights)
+        wanted = 0
+        if missing == 0:
+            wanted = above_gap(score, *(round(s * len(rows)) for s in seen.wanted(split)))
         found = wanted > 0
         if found:
-            probability = _moved(score, excess.probability, wanted)
+            probability = _moved(alone, excess.probability, wanted)
         else:  # no more believable than the excess itself is
             probability = excess.probability / (1 + np.exp(missing))
         if pairs is not None:  # others are the first; how many there are stays as it is
-            score = score * pairs.factor(log, rows, weights)
             probability = _looked_up(score, np.sort(score), np.sort(probability))
         flags = (probability > 0.5) & found
         doubts = () if seen.differ else _DOUBTS  # their pairs are not equally firm

@@ -110,11 +110,11 @@ class Seen:
         rates += [self.wrong] if self.wrong > 0 else []
         return rates if self.enough else [0.0, *rates]
 
-    def wanted(self, split: float) -> float:
-        """Return the share to flag, by the split where rates do not differ."""
+    def wanted(self, split: float) -> tuple[float, float]:
+        """Return the least and largest share to flag, by the split where rates do not differ."""
         if self.differ:
-            return max(_NEAR * self.wrong, min(self.half, 2 * self.whole))
-        return split
+            return self.wrong, max(_NEAR * self.wrong, min(self.half, 2 * self.whole))
+        return split, split
 
 
 def lacking(seen: Seen, score: Vector, against: Matrix, weights: Vector, scale: Margins) -> float:
