@@ -65,9 +65,11 @@ class Auto(Detector):
        see some. Where they are mistakes for one class rather than another, the labels of
        some pairs of classes stay contradicted where the network is surest and those of others do
        not, or labels of one class stand on another where none stand the other way: rates that
-       surely differ (`fit_floors`) and make 1% of all labels. Right labels are contradicted
-       mildly, wrong ones as firmly as right ones are confirmed: of more than two classes a quarter
-       of the contradicted labels, contradicted as firmly as a typical one is confirmed. Or they
+       surely differ (`fit_floors`) and make 1% of all labels, or rates that make 3.5% of them,
+       whether they differ or not. Right labels are contradicted mildly, wrong ones as firmly as
+       right ones are confirmed: of more than two classes a quarter of the contradicted labels,
+       contradicted as firmly as a typical one is confirmed, but of a network whose typical margin
+       is still 1.6 times as large at the end as in the middle. Or they
        pile up where right ones only thin out: an excess of the mean over the epochs over a falling
        null (`lossan.excess`), significant at the 5% level and, of more than two classes or 2,000
        samples and more, in the unsqueezed margins too, of 1% or more. Of two classes it must be
@@ -159,7 +161,7 @@ class Auto(Detector):
         pairs = Confusions.of(log, rows, score, weights, early(weights), sharp(0.0))
         classes = n_classes(log) or 2
         floors = pairs.floors if pairs is not None else None
-        seen = Seen.of(plain, classes, log.n_epochs, floors)
+        seen = Seen.of(plain, classes, scale.typical, floors)
         missing = 0.0
         if not self.parameters.some_wrong:
             missing = lacking(seen, score, against, unpicked, scale)

@@ -28,9 +28,11 @@ _FEW = 1000
 _SEEN_IN_ONE, _MISFIT_IN_ONE = 50.0, 0.03
 _RARE = 0.01  # fewer wrong labels than this are those of any gold standard
 _NEAR = 1.2  # times: that rates of pairs of classes are low by
+_SHOWN = 0.035  # of all labels, by those rates: they need not differ
 _FIRM = 0.25  # of the contradicted, as many are so firmly where labels are wrong: mirrored, a half
 _FIRM_EARLY = 0.18  # fewer than these say nothing while a network is still learning
 _SETTLED = 5  # epochs: after fewer a network still contradicts labels firmly that it will confirm
+_GROWING = 1.6  # times as sure at the end as in the middle: it is then still learning, too
 _LATE = 1.5  # power of an epoch's number where an excess is asked for
 _KEPT = 0.999  # of the unsqueezed scores: the highest few would set the scale
 
@@ -58,6 +60,8 @@ class Seen:
         Whether there are more than two classes.
     settled : bool
         Whether there are epochs enough for a network to know them.
+    learning : bool
+        Whether it still grows much surer from the middle to the end.
     """
 
     lapse: Lapse | None
@@ -69,9 +73,10 @@ class Seen:
     whole: float
     many: bool
     settled: bool
+    learning: bool
 
     @classmethod
-    def of(cls, plain: Vector, classes: int, n_epochs: int, floors: Floors | None) -> "Seen":
+    def of(cls, plain: Vector, classes: int, typical: Vector, floors: Floors | None) -> "Seen":
         wrong = floors.wrong if floors is not None and floors.wrong >= _RARE else 0.0
         differ = floors is not None and floors.trust > 0 and wrong > 0
         many = classes > 2
@@ -89,7 +94,8 @@ class Seen:
             half=half,
             whole=whole,
             many=many,
-            settled=n_epochs >= _SETTLED,
+            settled=len(typical) >= _SETTLED,
+            learning=bool(typical[-1] >= _GROWING * typical[(len(typical) - 1) // 2]),
         )
 
     @property
@@ -100,8 +106,9 @@ class Seen:
     @property
     def enough(self) -> bool:
         """Whether it shows that some are."""
-        firm = self.many and self.settled and self.firm >= _FIRM
-        return self.lapse is not None or self.differ or firm
+        firm = self.firm >= _FIRM and not self.learning
+        shown = self.many and self.settled and (firm or self.wrong >= _SHOWN)
+        return self.lapse is not None or self.differ or shown
 
     @property
     def rates(self) -> list[float]:

@@ -19,11 +19,17 @@ PLAIN = np.array([-1.0] * 10 + [0.2, 0.3, 0.6, 0.9, 1.1, 1.4])
 def seen(**known):
     nothing = {"lapse": None, "wrong": 0.0, "differ": False, "denied": False, "against": 0.3}
     firmly = {"half": 0.1, "whole": 0.05}
-    return Seen(**{**nothing, **firmly, "many": True, "settled": True, **known})
+    known = {"many": True, "settled": True, "learning": False, **known}
+    return Seen(**{**nothing, **firmly, **known})
+
+
+def level(epochs, *, end=1.0):
+    """Return the typical margin of each epoch: the same, but in those after the middle."""
+    return np.where(np.arange(epochs) > (epochs - 1) // 2, end, 1.0)
 
 
 def test_how_firmly_labels_are_contradicted():
-    found = Seen.of(PLAIN, 10, 8, None)
+    found = Seen.of(PLAIN, 10, level(8), None)
     assert_allclose([found.against, found.half, found.whole], [6 / 16, 4 / 16, 2 / 16])
     assert_allclose(found.firm, 2 / 6)
 
@@ -32,8 +38,29 @@ def test_how_firmly_labels_are_contradicted():
     ("classes", "epochs", "enough"), [(10, 8, True), (10, 5, True), (10, 4, False), (2, 8, False)]
 )
 def test_firm_contradictions_of_many_classes_and_enough_epochs_show_it(classes, epochs, enough):
-    assert Seen.of(PLAIN, classes, epochs, None).enough == enough
-    assert not Seen.of(np.minimum(PLAIN, 0.9), classes, epochs, None).enough
+    assert Seen.of(PLAIN, classes, level(epochs), None).enough == enough
+    assert not Seen.of(np.minimum(PLAIN, 0.9), classes, level(epochs), None).enough
+
+
+@pytest.mark.parametrize(("end", "enough"), [(0.5, True), (1.5, True), (1.7, False)])
+def test_firm_contradictions_of_a_network_that_grows_surer_say_nothing(end, enough):
+    assert Seen.of(PLAIN, 10, level(8, end=end), None).enough == enough
+
+
+@pytest.mark.parametrize(
+    ("known", "enough"),
+    [
+        ({}, True),
+        ({"learning": True}, True),
+        ({"wrong": 0.03}, False),
+        ({"settled": False}, False),
+        ({"many": False}, False),
+    ],
+)
+def test_rates_that_do_not_differ_show_it_where_they_make_many_labels(known, enough):
+    found = seen(**{"wrong": 0.04, **known})
+    assert found.enough == enough
+    assert found.rates == ([] if enough else [0.0]) + [found.wrong]
 
 
 @pytest.mark.parametrize("split", [0.0, 0.2])
@@ -105,7 +132,7 @@ def test_mild_contradictions_of_a_young_network_say_nothing(epochs, counts):
     rows = np.arange(log.n_samples)
     scale = Margins.of(log, rows)
     against, weights = scale.against(log, rows), np.ones(epochs)
-    settled = Seen.of(-np.ones(10), 10, epochs, None).settled
+    settled = Seen.of(-np.ones(10), 10, level(epochs), None).settled
     mild = seen(lapse=Lapse(0.1, 50.0), whole=0.17 * 0.3, settled=settled)
     firm = seen(lapse=Lapse(0.1, 50.0), whole=0.19 * 0.3, settled=settled)
     differ = seen(wrong=0.05, differ=True, whole=0.0, settled=settled)
@@ -160,9 +187,9 @@ def test_rates_of_pairs_that_show_none_deny_a_lapse_rate(wrong, there):
     lapsing = np.where(rng.random(4000) < 0.05, -1, 1) * np.abs(rng.normal(1, 0.6, 4000))
     none = np.empty(0)
     floors = Floors(none.astype(np.int64), none, none, np.zeros(10), 0.0, 0.0, wrong)
-    assert (Seen.of(-lapsing, 10, 8, floors).lapse is not None) == there
-    assert Seen.of(-lapsing, 10, 8, None).lapse is not None
-    assert Seen.of(-lapsing, 2, 8, floors).lapse is not None  # of two classes they are few
+    assert (Seen.of(-lapsing, 10, level(8), floors).lapse is not None) == there
+    assert Seen.of(-lapsing, 10, level(8), None).lapse is not None
+    assert Seen.of(-lapsing, 2, level(8), floors).lapse is not None  # of two classes they are few
 
 
 @pytest.mark.parametrize(
@@ -171,7 +198,7 @@ def test_rates_of_pairs_that_show_none_deny_a_lapse_rate(wrong, there):
 def test_few_samples_of_two_classes_lapse_whatever_their_labels(n, classes, there):
     rng = np.random.default_rng(0)
     lapsing = np.where(rng.random(n) < 0.1, -1, 1) * np.abs(rng.normal(1, 0.6, n))
-    assert (Seen.of(-lapsing, classes, 8, None).lapse is not None) == there
+    assert (Seen.of(-lapsing, classes, level(8), None).lapse is not None) == there
 
 
 def regression(rate, seed, *, n=3000, width=400):
