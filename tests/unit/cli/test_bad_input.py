@@ -174,7 +174,7 @@ def test_an_output_that_cannot_be_written(name, words, log, tmp_path, refused):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("at", ["os.fsync", "pyarrow.csv.CSVWriter", "pathlib.Path.replace"])
+@pytest.mark.parametrize("at", ["os.fsync", "pyarrow.csv.write_csv", "pathlib.Path.replace"])
 @pytest.mark.parametrize("made", [True, False])
 def test_a_full_disk_leaves_what_was_there(at, made, log, tmp_path, monkeypatch, refused):
     if made:
