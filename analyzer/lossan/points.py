@@ -203,7 +203,7 @@ class Centroids:
             values = part(block)
             return Split.of(values, self.plane.beyond(values) > 0)
 
-        return splits(one, n)
+        return fold_blocks(one, n)
 
 
 class Points(Protocol):
@@ -292,18 +292,11 @@ def _in_chunks(parts: list[_M]) -> list[_M]:
     return [fold(parts[start : start + size]) for start in range(0, len(parts), size)]
 
 
-def splits(one: Callable[[slice], Split], n: int) -> Split:
+def fold_blocks(one: Callable[[slice], _M], n: int) -> _M:
     """Put together what a function says of each block."""
     return fold(_in_chunks(map_blocks(one, n)))
 
 
-def moments(part: Part, n: int, keep: Callable[[slice, Moments], None] | None = None) -> Moments:
-    """Return the moments of the features of n samples; show those of each block to ``keep``."""
-
-    def one(block: slice) -> Moments:
-        found = Moments.of(part(block))
-        if keep is not None:
-            keep(block, found)
-        return found
-
-    return fold(_in_chunks(map_blocks(one, n)))
+def moments(part: Part, n: int) -> Moments:
+    """Return the moments of the features of n samples."""
+    return fold_blocks(lambda block: Moments.of(part(block)), n)

@@ -27,8 +27,7 @@ from lossan.points import (
     Plane,
     Rows,
     Split,
-    moments,
-    splits,
+    fold_blocks,
 )
 
 _MOST = 127
@@ -85,10 +84,12 @@ class Remembered(Local):
         """Return the moments of all."""
         ranges: dict[int, tuple[Array, Array]] = {}
 
-        def keep(block: slice, found: Moments) -> None:
+        def one(block: slice) -> Moments:
+            found = Moments.of(self.part(block))
             ranges[block.start] = found.low, found.high
+            return found
 
-        found = moments(self.part, self.n, keep)
+        found = fold_blocks(one, self.n)
         for chunk in cut(self.n, points.CHUNK):
             low, high = zip(*(ranges[block.start] for block in _blocks(chunk)), strict=True)
             self._ranges[chunk.start] = np.min(low, axis=0), np.max(high, axis=0)
@@ -110,7 +111,7 @@ class Remembered(Local):
             self._keep(block, beyond, seen)
             return found
 
-        found = splits(one, self.n)
+        found = fold_blocks(one, self.n)
         for chunk, few in zip(cut(self.n, points.CHUNK), known, strict=True):
             if few is None and seen.step > 0:
                 self._seen[chunk.start] = seen
@@ -143,8 +144,8 @@ class Remembered(Local):
         values = self.take(rows + chunk.start)
         second = plane.beyond(values) > 0
         starts = [block.start - chunk.start for block in _blocks(chunk)]
-        ends = [*np.searchsorted(rows, starts)[1:], len(rows)]
-        return [Split.of(values[:, s:e], second[s:e]) for s, e in pairwise([0, *ends])]
+        cuts = [*np.searchsorted(rows, starts), len(rows)]
+        return [Split.of(values[:, s:e], second[s:e]) for s, e in pairwise(cuts)]
 
     def _keep(self, block: slice, beyond: Array, seen: _Seen) -> None:
         """Keep how far samples lie beyond a plane, which is used up."""

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from lossan.blocks import BLOCK, map_blocks, scratch
+from lossan import blocks
+from lossan.blocks import map_blocks, scratch
 from lossan.clustering import fit_two_means
 from lossan.config import Config
 from lossan.detectors._base import Context, Detection, Detector
@@ -105,7 +106,7 @@ def judge(centroids: Centroids, points: Local, scorable: NDArray[np.bool_]) -> D
         flagged[block] = points.second(block, centroids) == centroids.ascend
         _squeeze(points.first(block), flagged[block], score[block])
 
-    map_blocks(one, points.n, 4 * BLOCK)
+    map_blocks(one, points.n, 4 * blocks.BLOCK)
     if points.n == len(scorable):
         return Detection(score=score, flagged=flagged)
     scores, flags = np.full(len(scorable), np.nan), np.zeros(len(scorable), bool)

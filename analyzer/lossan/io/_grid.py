@@ -45,7 +45,7 @@ class IdOrder:
             return None
         places = self._range.lookup(ids)
         found: Places = places
-        if len(places) and places[-1] - places[0] == len(places) - 1 and _ascend(places):
+        if len(places) and (np.diff(places) == 1).all():
             found = slice(int(places[0]), int(places[-1]) + 1)
         self._used[found] = True
         if self._places is not None:
@@ -71,10 +71,6 @@ class IdOrder:
             row_of[places] = np.arange(row, row + n)
             row += n
         return column.take(pa.array(row_of))
-
-
-def _ascend(places: NDArray[np.int64]) -> bool:
-    return bool((np.diff(places) == 1).all())
 
 
 @final
@@ -118,8 +114,7 @@ class Grid:
             self.n_epochs += more
         for block in self._blocks:
             here, values = values[: len(block)], values[len(block) :]
-            for epoch, numbers in zip(block, here, strict=False):
-                epoch[places] = np.ascontiguousarray(numbers)
+            block[: len(here), places] = here
             block[len(here) :, places] = self._empty
 
     def _write(self, rows: NDArray[Any], places: Places, values: NDArray[Any]) -> None:
