@@ -87,9 +87,12 @@ class Auto(Detector):
        every hard sample, and a sixth or so of the wrong labels: a fifth more than they say is
        flagged, or what is firmly contradicted if that is more; where the scores leave a gap between
        what the rates say and that number, what lies above it. The split counts for no more than
-       are contradicted in one of the second to eighth epochs. The excess of the scores gives the
-       probabilities, moved so that they cross 1/2 there; where it sees fewer, odds grow with the
-       square of the score.
+       are contradicted in one of the second to eighth epochs; of two classes for no more than are
+       so by half of what is typical of a label, where the typical margin is at most 1.2 times as
+       large at the end as in the middle (the surer a network still grows the less, and by nothing
+       at 1.6 times, as wrong labels are then learnt by heart), nor for fewer than the rates of
+       pairs and a fifth. The excess of the scores gives the probabilities, moved so that they
+       cross 1/2 there; where it sees fewer, odds grow with the square of the score.
     4. Which samples these are is asked once more where it is known which classes are predicted:
        scores are multiplied by a factor of the pair of classes, given and predicted
        (`Confusions`). How many there are stays as it is.
@@ -166,13 +169,16 @@ class Auto(Detector):
         if not self.parameters.some_wrong:
             missing = lacking(seen, score, against, unpicked, scale)
         excess = fit_excess(score, least=sharp(LEAST), start=_BULK)
-        split = min(float(_split(context, rows).mean()), _contradicted(against))
+        nowise = np.zeros(log.n_epochs)
+        split = min(float(_split(context, rows).mean()), _contradicted(against, nowise))
         alone = score
         if pairs is not None:
             score = score * pairs.factor(log, rows, weights)
         wanted = 0
         if missing == 0:
-            wanted = above_gap(score, *(round(s * len(rows)) for s in seen.wanted(split)))
+            firmly = _contradicted(against, seen.firmness * scale.typical)
+            ends = seen.wanted(split, firmly)
+            wanted = above_gap(score, *(round(share * len(rows)) for share in ends))
         found = wanted > 0
         if found:
             probability = _moved(alone, excess.probability, wanted)
@@ -281,13 +287,14 @@ def _split(context: Context, rows: Rows) -> NDArray[np.bool_]:
     return second if level[second].mean() > level[~second].mean() else ~second
 
 
-def _contradicted(against: Matrix) -> float:
-    """Return the share of labels that one of the first epochs contradicts, at most.
+def _contradicted(against: Matrix, firmly: Vector) -> float:
+    """Return the share of labels that one of the first epochs contradicts so firmly, at most.
 
     But the very first, in most of which a network knows nothing yet.
     """
-    seen = [np.count_nonzero(~np.isnan(values)) for values in against.T[1:EARLY]]
-    wrong = [np.count_nonzero(values > 0) for values in against.T[1:EARLY]]
+    first = against.T[1:EARLY]
+    seen = [np.count_nonzero(~np.isnan(values)) for values in first]
+    wrong = [np.count_nonzero(v > firm) for v, firm in zip(first, firmly[1:EARLY], strict=True)]
     return float((np.array(wrong) / np.maximum(seen, 1)).max())
 
 

@@ -33,6 +33,8 @@ _FIRM = 0.25  # of the contradicted, as many are so firmly where labels are wron
 _FIRM_EARLY = 0.18  # fewer than these say nothing while a network is still learning
 _SETTLED = 5  # epochs: after fewer a network still contradicts labels firmly that it will confirm
 _GROWING = 1.6  # times as sure at the end as in the middle: it is then still learning, too
+_GROWN = 1.2  # times: of a network that learns little more, and no wrong label by heart
+_HALF = 0.5  # of what is typical: so firmly such a network contradicts wrong labels
 _LATE = 1.5  # power of an epoch's number where an excess is asked for
 _KEPT = 0.999  # of the unsqueezed scores: the highest few would set the scale
 
@@ -60,8 +62,8 @@ class Seen:
         Whether there are more than two classes.
     settled : bool
         Whether there are epochs enough for a network to know them.
-    learning : bool
-        Whether it still grows much surer from the middle to the end.
+    growth : float
+        How many times as sure it is at the end as in the middle.
     """
 
     lapse: Lapse | None
@@ -73,7 +75,7 @@ class Seen:
     whole: float
     many: bool
     settled: bool
-    learning: bool
+    growth: float
 
     @classmethod
     def of(cls, plain: Vector, classes: int, typical: Vector, floors: Floors | None) -> "Seen":
@@ -95,7 +97,7 @@ class Seen:
             whole=whole,
             many=many,
             settled=len(typical) >= _SETTLED,
-            learning=bool(typical[-1] >= _GROWING * typical[(len(typical) - 1) // 2]),
+            growth=float(typical[-1] / typical[(len(typical) - 1) // 2]),
         )
 
     @property
@@ -106,7 +108,7 @@ class Seen:
     @property
     def enough(self) -> bool:
         """Whether it shows that some are."""
-        firm = self.firm >= _FIRM and not self.learning
+        firm = self.firm >= _FIRM and self.growth < _GROWING
         shown = self.many and self.settled and (firm or self.wrong >= _SHOWN)
         return self.lapse is not None or self.differ or shown
 
@@ -117,11 +119,27 @@ class Seen:
         rates += [self.wrong] if self.wrong > 0 else []
         return rates if self.enough else [0.0, *rates]
 
-    def wanted(self, split: float) -> tuple[float, float]:
-        """Return the least and largest share to flag, by the split where rates do not differ."""
+    @property
+    def firmness(self) -> float:
+        """How firmly, of what is typical, one of the epochs contradicts a wrong label at least.
+
+        Not at all where the network still learns them by heart.
+        """
+        return _HALF * float(np.clip((_GROWING - self.growth) / (_GROWING - _GROWN), 0, 1))
+
+    def wanted(self, split: float, firmly: float) -> tuple[float, float]:
+        """Return the least and largest share to flag.
+
+        Parameters
+        ----------
+        split, firmly : float
+            The shares that the split takes for wrong, and that are contradicted with `firmness`.
+        """
+        near = _NEAR * self.wrong
         if self.differ:
-            return self.wrong, max(_NEAR * self.wrong, min(self.half, 2 * self.whole))
-        return split, split
+            return self.wrong, max(near, min(self.half, 2 * self.whole))
+        share = split if self.many else min(split, max(firmly, near))
+        return share, share
 
 
 def lacking(seen: Seen, score: Vector, against: Matrix, weights: Vector, scale: Margins) -> float:

@@ -19,7 +19,7 @@ PLAIN = np.array([-1.0] * 10 + [0.2, 0.3, 0.6, 0.9, 1.1, 1.4])
 def seen(**known):
     nothing = {"lapse": None, "wrong": 0.0, "differ": False, "denied": False, "against": 0.3}
     firmly = {"half": 0.1, "whole": 0.05}
-    known = {"many": True, "settled": True, "learning": False, **known}
+    known = {"many": True, "settled": True, "growth": 1.0, **known}
     return Seen(**{**nothing, **firmly, **known})
 
 
@@ -51,7 +51,7 @@ def test_firm_contradictions_of_a_network_that_grows_surer_say_nothing(end, enou
     ("known", "enough"),
     [
         ({}, True),
-        ({"learning": True}, True),
+        ({"growth": 2.0}, True),
         ({"wrong": 0.03}, False),
         ({"settled": False}, False),
         ({"many": False}, False),
@@ -65,7 +65,29 @@ def test_rates_that_do_not_differ_show_it_where_they_make_many_labels(known, eno
 
 @pytest.mark.parametrize("split", [0.0, 0.2])
 def test_where_rates_do_not_differ_the_split_says_how_many(split):
-    assert seen(half=0.0, whole=0.0).wanted(split) == (split, split)
+    assert seen(half=0.0, whole=0.0).wanted(split, 0.0) == (split, split)
+
+
+@pytest.mark.parametrize(
+    ("firmly", "wrong", "wanted"),
+    [
+        (0.3, 0.0, 0.2),
+        (0.1, 0.0, 0.1),  # of two classes no more than are firmly contradicted
+        (0.1, 0.05, 0.1),
+        (0.1, 0.15, 0.18),  # nor fewer than the rates of pairs say, which are a sixth too low
+        (0.1, 0.18, 0.2),
+    ],
+)
+def test_of_two_classes_the_split_counts_for_what_is_firmly_contradicted(firmly, wrong, wanted):
+    assert_allclose(seen(many=False, wrong=wrong).wanted(0.2, firmly), [wanted] * 2)
+    assert seen(wrong=wrong).wanted(0.2, firmly) == (0.2, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("end", "firmness"), [(0.5, 0.5), (1.2, 0.5), (1.3, 0.375), (1.4, 0.25), (1.6, 0.0), (3.0, 0.0)]
+)
+def test_the_surer_a_network_grows_the_less_firmly_it_contradicts_wrong_labels(end, firmness):
+    assert_allclose(Seen.of(PLAIN, 2, level(8, end=end), None).firmness, firmness, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +101,7 @@ def test_where_rates_do_not_differ_the_split_says_how_many(split):
 )
 def test_where_rates_differ_the_split_does_not_count(known, wanted):
     found = seen(wrong=0.1, differ=True, **known)
-    assert_allclose([found.wanted(0.9), found.wanted(0.01)], [(0.1, wanted)] * 2)
+    assert_allclose([found.wanted(0.9, 0.0), found.wanted(0.01, 0.5)], [(0.1, wanted)] * 2)
 
 
 def by_people(seed, *, share, learnt=0.6):
