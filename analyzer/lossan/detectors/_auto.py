@@ -162,9 +162,9 @@ class Auto(Detector):
         if len(unpicked) > EARLY:
             first = average(against, np.asarray, early(unpicked), scale.typical)
         pairs = Confusions.of(log, rows, score, weights, early(weights), sharp(0.0))
-        classes = n_classes(log) or 2
+        classes = n_classes(log)
         floors = pairs.floors if pairs is not None else None
-        seen = Seen.of(plain, classes, scale.typical, floors)
+        seen = Seen.of(plain, classes, scale, floors)
         missing = 0.0
         if not self.parameters.some_wrong:
             missing = lacking(seen, score, against, unpicked, scale)

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossan.losslog import LossLog
-from lossan.signals import complete, two_class_margin
+from lossan.signals import complete, n_classes, two_class_margin
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float32]
 Rows = NDArray[np.intp]
+
+_PROBABILITIES = ("label_prob", "loss")  # sources that say nothing of the largest other class
 
 
 @final
@@ -24,10 +26,17 @@ Rows = NDArray[np.intp]
 class Margins:
     """How margins are taken from a log, and what is typical of it.
 
+    Where only the probability p of the given label is known, all others share 1 - p. Were it one
+    other class that has it, the margin would be log p - log (1 - p), and a network that knows
+    nothing yet would contradict every label of many classes firmly. It is taken to be spread over
+    as many as the network of the worst epoch cannot tell apart: over all others at most.
+
     Parameters
     ----------
     source : {"margin", "two classes", "label_prob", "loss"}
         What they are read or made from.
+    others : float
+        Over how many other classes 1 - p is spread, 1 where that does not matter.
     unit : float
         The median absolute margin of all epochs; 1 where that is 0.
     typical : ndarray of float64
@@ -35,6 +44,7 @@ class Margins:
     """
 
     source: str
+    others: float
     unit: float
     typical: Vector
 
@@ -44,10 +54,11 @@ class Margins:
         source = "label_prob" if log.label_prob is not None else "loss"
         if complete(log, ("margin",)).margin is not None:
             source = "margin" if log.margin is not None else "two classes"
-        firm = np.abs(cls(source, 1.0, np.ones(log.n_epochs)).against(log, rows).T)
+        others = _others(log, rows, source) if source in _PROBABILITIES else 1.0
+        firm = np.abs(cls(source, others, 1.0, np.ones(log.n_epochs)).against(log, rows).T)
         by_epoch = np.array([_middle(values) for values in firm])
         unit = _middle(firm)
-        return cls(source, unit, np.where(by_epoch > 0, by_epoch, unit) / unit)
+        return cls(source, others, unit, np.where(by_epoch > 0, by_epoch, unit) / unit)
 
     def against(self, log: LossLog, rows: Rows) -> Matrix:
         """Return how firmly each epoch contradicts the label, in units of what is typical.
@@ -56,7 +67,8 @@ class Margins:
         """
         against = np.empty((log.n_epochs, len(rows)), np.float32)
         for epoch, values in enumerate(against):
-            values[:] = _firmly(log, rows, epoch, self.source) / self.unit
+            firmly = _firmly(log, rows, epoch, self.source)
+            values[:] = (firmly - np.log(self.others)) / self.unit
         return against.T
 
 
@@ -76,14 +88,35 @@ def _firmly(log: LossLog, rows: Rows, epoch: int, source: str) -> Vector:
     elif source == "two classes":
         firmly = -two_class_margin(log.loss[rows, epoch]).astype(np.float64)
     else:
-        sure = np.exp(-loss)
-        if source == "label_prob":
-            assert log.label_prob is not None  # noqa: S101  (the source says so)
-            sure = log.label_prob[rows, epoch].astype(np.float64)
-        sure = np.clip(sure, 1e-12, 1 - 1e-12)
+        sure = _probability(log, rows, epoch, source)
         firmly = np.log1p(-sure) - np.log(sure)
     firmly[np.isnan(loss)] = np.nan
     return firmly
+
+
+def _probability(log: LossLog, rows: Rows, epoch: int, source: str) -> Vector:
+    """Return the given label's probability in an epoch, NaN = not observed."""
+    loss = log.loss[rows, epoch].astype(np.float64)
+    sure = np.exp(-loss)
+    if source == "label_prob":
+        assert log.label_prob is not None  # noqa: S101  (the source says so)
+        sure = np.where(np.isnan(loss), np.nan, log.label_prob[rows, epoch])
+    return np.asarray(np.clip(sure, 1e-12, 1 - 1e-12), np.float64)
+
+
+def _others(log: LossLog, rows: Rows, source: str) -> float:
+    """Return how many other classes the worst epoch's network cannot tell apart, at least 1.
+
+    Its perplexity, the exponential of the mean cross-entropy, is of how many classes a guess would
+    be as good; they are no more than the log knows of.
+    """
+    worst = 0.0
+    for epoch in range(log.n_epochs):
+        surprise = -np.log(_probability(log, rows, epoch, source))
+        seen = surprise[~np.isnan(surprise)]
+        worst = max(worst, float(seen.mean()) if len(seen) else 0.0)
+    known = n_classes(log) or np.inf
+    return float(max(min(np.exp(worst), known) - 1, 1.0))
 
 
 def average(

@@ -27,9 +27,12 @@ _FEW = 1000
 # only then.
 _SEEN_IN_ONE, _MISFIT_IN_ONE = 50.0, 0.03
 _RARE = 0.01  # fewer wrong labels than this are those of any gold standard
+_RARE_SPREAD = 0.015  # where margins are made of probabilities: some are hard right ones
 _NEAR = 1.2  # times: that rates of pairs of classes are low by
 _SHOWN = 0.035  # of all labels, by those rates: they need not differ
-_FIRM = 0.25  # of the contradicted, as many are so firmly where labels are wrong: mirrored, a half
+# Of the contradicted, as many are so firmly where labels are wrong; mirrored, a half: so many are
+# asked for where the rates of pairs of classes show no wrong label.
+_FIRM, _MIRRORED = 0.25, 0.5
 _FIRM_EARLY = 0.18  # fewer than these say nothing while a network is still learning
 _SETTLED = 5  # epochs: after fewer a network still contradicts labels firmly that it will confirm
 _GROWING = 1.6  # times as sure at the end as in the middle: it is then still learning, too
@@ -58,8 +61,10 @@ class Seen:
     against, half, whole : float
         The shares of labels that are contradicted, and as firmly as half a typical label is
         confirmed, or a whole one.
+    known : bool
+        Whether it is known how many classes there are.
     many : bool
-        Whether there are more than two classes.
+        Whether there are surely more than two.
     settled : bool
         Whether there are epochs enough for a network to know them.
     growth : float
@@ -73,19 +78,24 @@ class Seen:
     against: float
     half: float
     whole: float
+    known: bool
     many: bool
     settled: bool
     growth: float
 
     @classmethod
-    def of(cls, plain: Vector, classes: int, typical: Vector, floors: Floors | None) -> "Seen":
+    def of(
+        cls, plain: Vector, classes: int | None, scale: Margins, floors: Floors | None
+    ) -> "Seen":
         wrong = floors.wrong if floors is not None and floors.wrong >= _RARE else 0.0
         differ = floors is not None and floors.trust > 0 and wrong > 0
-        many = classes > 2
+        many = classes is not None and classes > 2
         denied = floors is not None and many and wrong == 0
         asked = not denied and (many or len(plain) >= _FEW)
-        lapse = fit_lapse(-plain, classes) if asked else None
-        there = lapse is not None and lapse.gain >= SIGNIFICANT and lapse.share >= _RARE
+        lapse = fit_lapse(-plain, classes or 2) if asked else None
+        rare = _RARE if scale.others == 1 else _RARE_SPREAD
+        there = lapse is not None and lapse.gain >= SIGNIFICANT and lapse.share >= rare
+        typical = scale.typical
         against, half, whole = (float((plain > firm).mean()) for firm in (0.0, 0.5, 1.0))
         return cls(
             lapse=lapse if there else None,
@@ -95,6 +105,7 @@ class Seen:
             against=against,
             half=half,
             whole=whole,
+            known=classes is not None,
             many=many,
             settled=len(typical) >= _SETTLED,
             growth=float(typical[-1] / typical[(len(typical) - 1) // 2]),
@@ -108,7 +119,8 @@ class Seen:
     @property
     def enough(self) -> bool:
         """Whether it shows that some are."""
-        firm = self.firm >= _FIRM and self.growth < _GROWING
+        least = _MIRRORED if self.denied else _FIRM
+        firm = self.firm >= least and self.growth < _GROWING
         shown = self.many and self.settled and (firm or self.wrong >= _SHOWN)
         return self.lapse is not None or self.differ or shown
 
@@ -158,7 +170,7 @@ def lacking(seen: Seen, score: Vector, against: Matrix, weights: Vector, scale: 
         pile = fit_excess(firmly[firmly <= np.quantile(firmly, _KEPT)], least=LEAST)
         gain = min(gain, pile.gain if pile.share >= _RARE else 0.0)
     missing = [(_SEEN if seen.many else max(_SEEN, _MISFIT * n)) - gain]
-    if missing[0] > 0 and not seen.many:
+    if missing[0] > 0 and seen.known and not seen.many:
         missing.append(max(_SEEN_IN_ONE, _MISFIT_IN_ONE * n) - _gain_in_one(against, scale))
         if len(weights) > EARLY and n < _FEW:
             missing.append(_SEEN_EARLY - _gain_of_mean(against, early(late), scale))

@@ -19,13 +19,14 @@ PLAIN = np.array([-1.0] * 10 + [0.2, 0.3, 0.6, 0.9, 1.1, 1.4])
 def seen(**known):
     nothing = {"lapse": None, "wrong": 0.0, "differ": False, "denied": False, "against": 0.3}
     firmly = {"half": 0.1, "whole": 0.05}
-    known = {"many": True, "settled": True, "growth": 1.0, **known}
+    known = {"known": True, "many": True, "settled": True, "growth": 1.0, **known}
     return Seen(**{**nothing, **firmly, **known})
 
 
-def level(epochs, *, end=1.0):
-    """Return the typical margin of each epoch: the same, but in those after the middle."""
-    return np.where(np.arange(epochs) > (epochs - 1) // 2, end, 1.0)
+def level(epochs, *, end=1.0, others=1.0):
+    """Return typical margins, of each epoch the same but of those after the middle."""
+    typical = np.where(np.arange(epochs) > (epochs - 1) // 2, end, 1.0)
+    return Margins("margin" if others == 1 else "loss", others, 1.0, typical)
 
 
 def test_how_firmly_labels_are_contradicted():
