@@ -28,6 +28,10 @@ _UNSEEN = (
     "stands: look at its top and stop when that finds nothing, or, where you know that some are "
     "wrong, flag the likeliest with --set some_wrong=true"
 )
+_UNLABELLED = (
+    "without labels it is not known how many classes there are, and less counts as a sign of wrong "
+    "ones: record the labels, and margins if there are more than two classes"
+)
 _SLOPES = np.geomspace(0.5, 1.5, 25)
 _DOUBTS = (0.1, 0.9)  # probabilities between which a label may be wrong or right
 _BY_SCORE = 2.0  # power of the score that odds grow by, where an excess does not say
@@ -53,22 +57,23 @@ class AutoParameters(Config):
 class Auto(Detector):
     """Score how firmly the network contradicts a label, and flag what right labels cannot explain.
 
-    1. The margin of the given label (or, from the loss alone, the logit of its probability) is
-       measured in units of the log's median absolute margin. A sample's score is the mean over
-       the epochs of the sharpened loss, log(1 + exp(-2 margin)): it grows with the contradiction,
-       as the loss does, and cares less how firmly a label is confirmed. Epochs are weighed by how
-       well they tell apart what the score calls wrong and right, times the spread of their losses,
-       and later ones more unless wrong labels are learnt by heart (`_epochs`).
+    1. The margin of the given label (or, from the loss alone, one made of its probability,
+       `Margins`) is measured in units of the log's median absolute margin. A sample's score is the
+       mean over the epochs of the sharpened loss, log(1 + exp(-2 margin)): it grows with the
+       contradiction, as the loss does, and cares less how firmly a label is confirmed. Epochs are
+       weighed by how well they tell apart what the score calls wrong and right, times the spread of
+       their losses, and later ones more unless wrong labels are learnt by heart (`_epochs`).
     2. Whether any label is wrong is asked in four ways. Wrong labels are contradicted however sure
-       the network is: a lapse rate (`lossan.lapse`) of 1% or more that is significant at the 1%
-       level says so, but of fewer than 1,000 samples of two classes, of which a network cannot see
-       some. Where they are mistakes for one class rather than another, the labels of some pairs of
-       classes stay contradicted where the network is surest and those of others do not, or labels
-       of one class stand on another where none stand the other way: rates that surely differ
-       (`fit_floors`) and make 1% of all labels, or rates that make 3.5% of them, whether they
-       differ or not. Right labels are contradicted mildly, wrong ones as firmly as right ones are
-       confirmed: of more than two classes a quarter of the contradicted labels, contradicted as
-       firmly as a typical one is confirmed, but of a network whose typical margin is still 1.6
+       the network is: a lapse rate (`lossan.lapse`) of 1% or more, 1.5% of margins that are made of
+       probabilities, that is significant at the 1% level says so, but of fewer than 1,000 samples
+       of two classes, of which a network cannot see some. Where they are mistakes for one class
+       rather than another, the labels of some pairs of classes stay contradicted where the network
+       is surest and those of others do not, or labels of one class stand on another where none
+       stand the other way: rates that surely differ (`fit_floors`) and make 1% of all labels, or
+       rates that make 3.5% of them, whether they differ or not. Right labels are contradicted
+       mildly, wrong ones as firmly as right ones are confirmed: of more than two classes a quarter
+       of the contradicted labels (half, where the rates of pairs show no wrong label), contradicted
+       as firmly as a typical one is confirmed, but of a network whose typical margin is still 1.6
        times as large at the end as in the middle. Or they pile up where right ones only thin out:
        an excess of the mean over the epochs over a falling null (`lossan.excess`), significant at
        the 5% level and, of more than two classes or 2,000 samples and more, in the unsqueezed
@@ -76,11 +81,12 @@ class Auto(Detector):
        that of a null which is only nearly right is. There the first eight epochs are asked as well,
        before wrong labels are learnt by heart: each by itself of a far larger excess, as samples
        that are hard only then pile up too, and of fewer than 1,000 samples their mean, where there
-       are more epochs, at the 2% level. Where the rates of pairs of more than two classes show no
-       wrong label, neither an excess nor a lapse rate counts. A network of fewer than five epochs
-       is still learning: unless 18% of the contradicted labels are firmly so, nothing counts but
-       rates that differ. Without any of these nothing is flagged, unless the user knows that some
-       labels are wrong.
+       are more epochs, at the 2% level; not of a log without labels, of which it is not known how
+       many classes there are. Where the rates of pairs of more than two classes show no wrong
+       label, neither an excess nor a lapse rate counts. A network of fewer than five epochs is
+       still learning: unless 18% of the contradicted labels are firmly so, nothing counts but rates
+       that differ. Without any of these nothing is flagged, unless the user knows that some labels
+       are wrong.
     3. How many are flagged is read from the paper's split of the six features in two, which knows
        when a sample was learnt as well as how high its losses are. Where the rates of pairs of
        classes differ, the split is of confused classes rather than of labels. The rates leave out
@@ -198,7 +204,7 @@ class Auto(Detector):
             score=score,
             probability=probability,
             flags=flags,
-            notes=_notes(pairs, found),
+            notes=_notes(pairs, found=found, known=seen.known),
             noise_rate=_noise_rate([plain, first], float(flags.mean()), shares, split),
         )
 
@@ -317,10 +323,10 @@ def _logistic(odds: Vector) -> Vector:
     return np.asarray(1 / (1 + np.exp(np.clip(-odds, -700, 700))), np.float64)
 
 
-def _notes(pairs: Confusions | None, found: bool) -> tuple[str, ...]:
+def _notes(pairs: Confusions | None, *, found: bool, known: bool) -> tuple[str, ...]:
     """Return what is to be known of the findings beside them."""
     if not found:
-        return (_UNSEEN,)
+        return (_UNSEEN,) if known else (_UNSEEN, _UNLABELLED)
     return () if pairs is None else pairs.notes
 
 
