@@ -15,14 +15,15 @@ _TINY = 1e-12
 
 
 def n_classes(log: LossLog) -> int | None:
-    """Return how many classes the log knows of, None where it has no labels."""
-    if log.coded_label is None:
-        return None
+    """Return how many classes the log knows of, None where it has neither labels nor names."""
     stated = log.metadata.get("classes")
+    named = len(stated) if isinstance(stated, list) else 0
+    if log.coded_label is None:
+        return named or None
     seen = log.coded_label.values
     if log.predicted is not None and log.predicted.values.type == seen.type:
         seen = pc.unique(pa.concat_arrays([seen, log.predicted.values]))
-    return max(len(seen), len(stated) if isinstance(stated, list) else 0)
+    return max(len(seen), named)
 
 
 def losses(log: LossLog) -> Matrix:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +37,29 @@ def rows_of(work: Work) -> list[Row]:
             rows.append({"method": name, **measure(work.wrong, found.score, found.flagged)})
     for name, found in installed().items():
         if found.detector is not None:
-            rows.append({"method": f"lossan {name}", "ours": True, **_detector(work, name)})
+            rows.append(
+                {"method": f"lossan {name}", "ours": True, **_detector(work, name, work.log)}
+            )
+    for known, log in _lacking(work.log).items():
+        rows.append(
+            {"method": f"lossan auto, {known}", "ours": True, **_detector(work, "auto", log)}
+        )
     return rows
 
 
-def _detector(work: Work, name: str) -> Row:
+def _lacking(log: lossan.LossLog) -> dict[str, lossan.LossLog]:
+    """Return the log as somebody has it who recorded less."""
+    channels = dict.fromkeys(("label_prob", "margin", "predicted", "predicted_prob"))
+    return {
+        "losses and labels": replace(log, **channels),
+        "losses alone": replace(log, **channels, label=None, metadata={}),
+    }
+
+
+def _detector(work: Work, name: str, log: lossan.LossLog) -> Row:
     """Measure one of our detectors, or say why it cannot serve the log."""
     try:
-        result = lossan.analyze(work.log, detector=name)
+        result = lossan.analyze(log, detector=name)
     except lossan.LossanError as error:
         return {"refused": str(error)}
     back = np.argsort(result.rows)

@@ -8,6 +8,7 @@ from scipy.special import log_softmax
 import lossan
 from lossan import build_log
 from lossan.detectors._contradiction import Margins
+from lossan.signals import n_classes
 
 LABELS = np.arange(8) % 4
 
@@ -91,3 +92,11 @@ def test_losses_of_a_slow_network_show_wrong_labels(labelled):
     )
     flagged = result.detection.flagged
     assert 2 * (flagged & wrong).sum() / (flagged.sum() + wrong.sum()) > 0.85
+
+
+def test_named_classes_count_where_there_are_no_labels():
+    loss = np.full((8, 3), 5.0)
+    named = build_log(loss, metadata={"classes": ["a", "b", "c", "d", "e"]})
+    assert_allclose(margins(named)[0].others, 4)
+    assert n_classes(named) == 5
+    assert n_classes(build_log(loss)) is None
