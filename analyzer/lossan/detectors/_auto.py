@@ -175,8 +175,8 @@ class Auto(Detector):
         if not self.parameters.some_wrong:
             missing = lacking(seen, score, against, unpicked, scale)
         excess = fit_excess(score, least=sharp(LEAST), start=_BULK)
-        nowise = np.zeros(log.n_epochs)
-        split = min(float(_split(context, rows).mean()), _contradicted(against, nowise))
+        contradicted = _contradicted(against, np.zeros(log.n_epochs))
+        split = min(float(_split(context, rows).mean()), contradicted)
         alone = score
         if pairs is not None:
             score = score * pairs.factor(log, rows, weights)
