@@ -88,20 +88,14 @@ def _firmly(log: LossLog, rows: Rows, epoch: int, source: str) -> Vector:
     elif source == "two classes":
         firmly = -two_class_margin(log.loss[rows, epoch]).astype(np.float64)
     else:
-        sure = _probability(log, rows, epoch, source)
+        sure = np.exp(-loss)
+        if source == "label_prob":
+            assert log.label_prob is not None  # noqa: S101  (the source says so)
+            sure = log.label_prob[rows, epoch].astype(np.float64)
+        sure = np.clip(sure, 1e-12, 1 - 1e-12)
         firmly = np.log1p(-sure) - np.log(sure)
     firmly[np.isnan(loss)] = np.nan
     return firmly
-
-
-def _probability(log: LossLog, rows: Rows, epoch: int, source: str) -> Vector:
-    """Return the given label's probability in an epoch, NaN = not observed."""
-    loss = log.loss[rows, epoch].astype(np.float64)
-    sure = np.exp(-loss)
-    if source == "label_prob":
-        assert log.label_prob is not None  # noqa: S101  (the source says so)
-        sure = np.where(np.isnan(loss), np.nan, log.label_prob[rows, epoch])
-    return np.asarray(np.clip(sure, 1e-12, 1 - 1e-12), np.float64)
 
 
 def _others(log: LossLog, rows: Rows, source: str) -> float:
@@ -112,9 +106,9 @@ def _others(log: LossLog, rows: Rows, source: str) -> float:
     """
     worst = 0.0
     for epoch in range(log.n_epochs):
-        surprise = -np.log(_probability(log, rows, epoch, source))
-        seen = surprise[~np.isnan(surprise)]
-        worst = max(worst, float(seen.mean()) if len(seen) else 0.0)
+        firmly = _firmly(log, rows, epoch, source)
+        surprise = np.logaddexp(0.0, firmly[~np.isnan(firmly)])  # -log p
+        worst = max(worst, float(surprise.mean()) if len(surprise) else 0.0)
     known = n_classes(log) or np.inf
     return float(max(min(np.exp(worst), known) - 1, 1.0))
 

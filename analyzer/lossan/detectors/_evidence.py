@@ -95,7 +95,6 @@ class Seen:
         lapse = fit_lapse(-plain, classes or 2) if asked else None
         rare = _RARE if scale.others == 1 else _RARE_SPREAD
         there = lapse is not None and lapse.gain >= SIGNIFICANT and lapse.share >= rare
-        typical = scale.typical
         against, half, whole = (float((plain > firm).mean()) for firm in (0.0, 0.5, 1.0))
         return cls(
             lapse=lapse if there else None,
@@ -107,8 +106,8 @@ class Seen:
             whole=whole,
             known=classes is not None,
             many=many,
-            settled=len(typical) >= _SETTLED,
-            growth=float(typical[-1] / typical[(len(typical) - 1) // 2]),
+            settled=len(scale.typical) >= _SETTLED,
+            growth=float(scale.typical[-1] / scale.typical[(len(scale.typical) - 1) // 2]),
         )
 
     @property

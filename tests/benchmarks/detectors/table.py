@@ -35,15 +35,10 @@ def rows_of(work: Work) -> list[Row]:
         if result_path(work, name).exists():
             found = read(work, name)
             rows.append({"method": name, **measure(work.wrong, found.score, found.flagged)})
-    for name, found in installed().items():
-        if found.detector is not None:
-            rows.append(
-                {"method": f"lossan {name}", "ours": True, **_detector(work, name, work.log)}
-            )
-    for known, log in _lacking(work.log).items():
-        rows.append(
-            {"method": f"lossan auto, {known}", "ours": True, **_detector(work, "auto", log)}
-        )
+    ours = {name: (name, work.log) for name, f in installed().items() if f.detector is not None}
+    ours |= {f"auto, {known}": ("auto", log) for known, log in _lacking(work.log).items()}
+    for method, (name, log) in ours.items():
+        rows.append({"method": f"lossan {method}", "ours": True, **_detector(work, name, log)})
     return rows
 
 

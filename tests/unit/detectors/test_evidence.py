@@ -48,6 +48,21 @@ def test_firm_contradictions_of_a_network_that_grows_surer_say_nothing(end, enou
     assert Seen.of(PLAIN, 10, level(8, end=end), None).enough == enough
 
 
+@pytest.mark.parametrize(("whole", "enough"), [(0.12, False), (0.16, True)])
+def test_firm_contradictions_that_rates_of_pairs_deny_are_half_of_all(whole, enough):
+    assert seen(whole=whole).enough
+    assert seen(whole=whole, denied=True).enough == enough
+
+
+@pytest.mark.parametrize(
+    ("rate", "others", "there"), [(0.012, 1, True), (0.012, 2, False), (0.02, 2, True)]
+)
+def test_a_lapse_rate_of_margins_made_of_probabilities_must_be_larger(rate, others, there):
+    rng = np.random.default_rng(0)
+    lapsing = np.where(rng.permutation(40_000) < rate * 40_000, -1, 1) * rng.uniform(0.5, 2, 40_000)
+    assert (Seen.of(-lapsing, 10, level(8, others=others), None).lapse is not None) == there
+
+
 @pytest.mark.parametrize(
     ("known", "enough"),
     [
