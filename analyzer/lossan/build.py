@@ -150,7 +150,7 @@ def finish(
         _select(draft, np.flatnonzero(known))
     _sort(draft, duplicates)
     _check_losses(draft, invalid)
-    _check_channels(draft)
+    _check_channels(draft, invalid)
     draft.faults.extend(check_metadata(draft.metadata))
     log = LossLog(
         sample_id=draft.sample_id,
@@ -260,10 +260,18 @@ def _check_losses(draft: Draft, invalid: str) -> None:
     if n_epochs < 2:
         held = f"it holds {n_epochs} epoch{'s' * (n_epochs != 1)}"
         draft.faults.append(Fault("one_epoch", f"{held}; a loss sequence needs at least 2."))
+    if not _check_finite(draft, ("loss is", "losses are"), draft.loss, invalid):
+        draft.faults.append(Fault("all_nan", "every loss is NaN or absent: nothing was observed."))
+
+
+def _check_finite(
+    draft: Draft, words: tuple[str, str], matrix: NDArray[np.float32], invalid: str
+) -> bool:
+    """Refuse infinite values, or mask them; return whether any was observed."""
     count, where, seen = 0, "", False
-    for number, epoch in zip(draft.epochs, draft.loss, strict=True):
+    for number, epoch in zip(draft.epochs, matrix, strict=True):
         with np.errstate(over="ignore", invalid="ignore"):
-            if np.isfinite(epoch.sum()):  # and so is every loss: one pass instead of four
+            if np.isfinite(epoch.sum()):  # and so is every value: one pass instead of four
                 seen = True
                 continue
         infinite = np.isinf(epoch)
@@ -276,19 +284,17 @@ def _check_losses(draft: Draft, invalid: str) -> None:
             epoch[infinite] = np.nan
         seen = seen or not np.isnan(epoch).all()
     if count and invalid != "mask":
-        draft.faults.append(
-            Fault(
-                "infinite",
-                f"{count} loss{'es are' if count > 1 else ' is'} infinite (or beyond float32), "
-                f"first {where}. Find out why, or take them as not observed with --invalid mask.",
-                count,
-            )
+        message = (
+            f"{count} {words[count > 1]} infinite (or beyond float32), first {where}. "
+            "Find out why, or take them as not observed with --invalid mask."
         )
-    if not seen:
-        draft.faults.append(Fault("all_nan", "every loss is NaN or absent: nothing was observed."))
+        draft.faults.append(Fault("infinite", message, count))
+    return seen
 
 
-def _check_channels(draft: Draft) -> None:
+def _check_channels(draft: Draft, invalid: str) -> None:
+    if "margin" in draft.channels and len(draft.sample_id):
+        _check_finite(draft, ("margin is", "margins are"), draft.channels["margin"], invalid)
     for name in PROBABILITIES:
         values = draft.channels.get(name)
         if values is None:

@@ -57,4 +57,20 @@ def _message(error: Any, model: type[BaseModel], what: str) -> str:
         return f"{what} has no parameter {name!r}; {hint(name, model.model_fields)}"
     if not name:  # a rule between several options, which says it all
         return f"{what}: {error['ctx']['error']}"
-    return f"{what}: {name} is {error['input']!r}: {error['msg'].lower()}"
+    if error["type"] == "missing":
+        return f"{what} needs the parameter {name!r}, which is not given"
+    field = model.model_fields.get(str(error["loc"][0]))
+    bounds = _bounds(field.metadata) if field else ""
+    return f"{what}: {name} is {error['input']!r}: {error['msg'].lower()}{bounds}"
+
+
+def _bounds(rules: list[Any]) -> str:
+    """Tell what a number may be, by the rules of its field."""
+    signs = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    bounds = [
+        f"{words} {getattr(rule, sign)}"
+        for sign, words in signs.items()
+        for rule in rules
+        if getattr(rule, sign, None) is not None
+    ]
+    return f"; allowed: {' and '.join(bounds)}" if bounds else ""

@@ -1,16 +1,30 @@
 """A detector on a log, on each of its classes, or on several logs together."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 
 from lossan.config import AnalyzeConfig
-from lossan.detectors import Context, Detection, Detector, installed
+from lossan.detectors import (
+    BUILT_IN,
+    TELL_ITS_AUTHOR,
+    Context,
+    Detection,
+    Detector,
+    blamed,
+    installed,
+    output,
+    ranking,
+)
 from lossan.errors import DetectorError, OptionError
 from lossan.features import Features, features_of
 from lossan.losslog import LossLog
 from lossan.several import combine, lay_end_to_end, mean_features, wholes
-from lossan.signals import complete
+from lossan.signals import comparable, complete
+
+_NAMED = 5  # classes in a note
 
 
 def detect(
@@ -49,30 +63,44 @@ def detect(
 
     # BLAS splits a sum by the number of threads, and the last digits would follow it
     with threadpool_limits(limits=1, user_api="blas"):
-        found = [_detect(detector, *each, config) for each in zip(logs, features, strict=True)]
-    if rows is None:
-        return logs[0], features[0], found[0]
+        if rows is None:
+            return logs[0], features[0], _detect(detector, logs[0], features[0], config)
+        found = [
+            _named(name, detector, *each, config)
+            for name, each in zip(names, zip(logs, features, strict=True), strict=True)
+        ]
     return joined, mean_features(features, rows), combine(found, rows, names)
+
+
+def _named(
+    name: str, detector: Detector, log: LossLog, features: Features, config: AnalyzeConfig
+) -> Detection:
+    """Run a detector on one of several logs; errors say which it is."""
+    try:
+        return _detect(detector, log, features, config)
+    except DetectorError as error:
+        raise DetectorError(f"{name}: {error}") from error
 
 
 def _detect(
     detector: Detector, log: LossLog, features: Features, config: AnalyzeConfig
 ) -> Detection:
+    log, told = comparable(log)
     log = complete(log, detector.needs)
     lacking = [c for c in detector.needs if getattr(log, c) is None]
     if lacking:
         raise DetectorError(
             f"the detector {detector.name} needs {', '.join(lacking)}, which this log does not "
             f"have; it has: {', '.join(('loss', *log.channels))}. Detectors that can serve it: "
-            f"{', '.join(_serving(log))}."
+            f"{', '.join(_serving(log))}.{''.join(f' Note: {note}.' for note in told)}"
         )
     blind = log.without_truth()
     context = Context(features=features, scale=config.scale, seed=config.seed)
-    if not config.by_class:
-        return _checked(detector, detector.detect(blind, context), log)
-    if log.coded_label is None:
-        raise DetectorError("by_class needs labels, which this log does not have.")
-    return _by_class(detector, blind, context)
+    if config.by_class:
+        found = _by_class(detector, blind, context)
+    else:
+        found = _run(detector, blind, context)
+    return replace(found, notes=(*told, *found.notes))
 
 
 def _serving(log: LossLog) -> list[str]:
@@ -88,50 +116,94 @@ def _serving(log: LossLog) -> list[str]:
 def _by_class(detector: Detector, log: LossLog, context: Context) -> Detection:
     """Run a detector on each given class and put the parts together."""
     coded = log.coded_label
-    assert coded is not None  # noqa: S101  (the caller checked)
+    if coded is None:
+        raise DetectorError("by_class needs labels, which this log does not have.")
+    # of a part alone it could not be told how many classes there are
+    log = replace(log, metadata={"classes": coded.values.to_pylist(), **log.metadata})
     score = np.full(log.n_samples, np.nan)
     flagged = np.zeros(log.n_samples, bool)
     probability = np.full(log.n_samples, np.nan)
-    notes: list[str] = []
-    done = 0
-    unlabelled = int((coded.codes < 0).sum())
-    if unlabelled:
-        notes.append(f"unscored for lack of a label, which by_class needs: {unlabelled}")
+    notes: dict[str, list[str]] = {}  # which classes each is of
+    rates = []
     for code, label in enumerate(coded.values.to_pylist()):
         rows = np.flatnonzero(coded.codes == code)
         part = log.select(rows)
         features = Features(context.features.values[:, rows])
         try:
-            found = detector.detect(part, replace(context, features=features))
+            found = _run(detector, part, replace(context, features=features))
         except DetectorError as error:
-            notes.append(f"class {label!r} was left unscored: {error}")
+            notes.setdefault(f"left unscored: {error}", []).append(repr(label))
             continue
-        found = _checked(detector, found, part)
         score[rows], flagged[rows] = found.score, found.flagged
         if found.probability is not None:
             probability[rows] = found.probability
-        notes += [f"class {label!r}: {note}" for note in found.notes]
-        done += 1
-    if not done:
-        raise DetectorError("no class could be analysed by itself: " + "; ".join(notes))
+        for note in found.notes:
+            notes.setdefault(note, []).append(repr(label))
+        rates.append((int((~np.isnan(found.score)).sum()), found.noise_rate))
+    told = [f"{_classes(labels)}: {note}" for note, labels in notes.items()]
+    if not rates:
+        raise DetectorError(f"no class could be analysed by itself: {'; '.join(told)}")
+    unlabelled = int((coded.codes < 0).sum())
+    if unlabelled:
+        told.insert(0, f"unscored for lack of a label, which by_class needs: {unlabelled}")
     known = None if np.isnan(probability).all() else probability
-    return Detection(score=score, flagged=flagged, probability=known, notes=tuple(notes))
+    return Detection(
+        score=score,
+        flagged=flagged,
+        probability=known,
+        noise_rate=_of_all(rates),
+        notes=tuple(told),
+    )
 
 
-def _checked(detector: Detector, found: Detection, log: LossLog) -> Detection:
-    """Refuse what a plug-in must not return."""
+def _classes(labels: list[str]) -> str:
+    """Name the classes that a note is of, not all of many."""
+    if len(labels) == 1:
+        return f"class {labels[0]}"
+    shown = ", ".join(labels[:_NAMED])
+    more = f" and {len(labels) - _NAMED:,} more" if len(labels) > _NAMED else ""
+    return f"classes {shown}{more}"
+
+
+def _of_all(
+    rates: list[tuple[int, tuple[float, float, float] | None]],
+) -> tuple[float, float, float] | None:
+    """Return the noise rate of all classes, from how many samples and what rate each has."""
+    known = [(count, rate) for count, rate in rates if rate is not None]
+    total = sum(count for count, _ in known)
+    if len(known) < len(rates) or not total:
+        return None
+    estimate, low, high = (sum(n * rate[k] for n, rate in known) / total for k in range(3))
+    return estimate, low, high
+
+
+def _run(detector: Detector, log: LossLog, context: Context) -> Detection:
+    """Run a detector; refuse what a plug-in must not return."""
+    with blamed(type(detector)):
+        found: Any = detector.detect(log, context)
+    problems = [*_problems(found, log.n_samples)]
+    if not problems and type(detector) not in BUILT_IN.values():  # ours are held to it by tests
+        problems = [*output(found), *ranking(found)]
+    if problems:
+        raise DetectorError(
+            f"the detector {detector.name} cannot be used: {'; '.join(problems)}. {TELL_ITS_AUTHOR}"
+        )
+    return cast(Detection, found)
+
+
+def _problems(found: Any, n_samples: int) -> Iterator[str]:
+    """Tell what cannot be looked at of what a detector returned."""
+    if not isinstance(found, Detection):
+        yield f"it returned {type(found).__name__}, not a Detection"
+        return
     wanted = {"score": "float64", "flagged": "bool"}
     if found.probability is not None:
         wanted["probability"] = "float64"
     for name, kind in wanted.items():
-        values = getattr(found, name)
+        values: Any = getattr(found, name)
         shape, dtype = getattr(values, "shape", None), getattr(values, "dtype", type(values))
-        if shape != (log.n_samples,) or dtype != kind:
-            raise DetectorError(
-                f"the detector {detector.name} returned a {name} of shape {shape} and type "
-                f"{dtype}; expected ({log.n_samples},) and {kind}. Tell its author: "
-                "lossan.testing.check_detector shows it."
+        if shape != (n_samples,) or dtype != kind:
+            yield (
+                f"it returned a {name} of shape {shape} and type {dtype}; expected ({n_samples},) "
+                f"and {kind}"
             )
-    if (found.flagged & np.isnan(found.score)).any():
-        raise DetectorError(f"the detector {detector.name} flagged samples that it did not score.")
-    return found

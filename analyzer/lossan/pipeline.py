@@ -267,24 +267,25 @@ def analyze(
     given = list(log) if isinstance(log, Sequence) and not isinstance(log, str) else [log]
     if name is None:
         name = ", ".join(str(one) for one in given if not isinstance(one, LossLog)) or None
-    log, features, detection = detect(
-        [one if isinstance(one, LossLog) else read_log(one) for one in given], chosen, config
-    )
+    logs = [one if isinstance(one, LossLog) else read_log(one) for one in given]
+    log, features, detection = detect(logs, chosen, config)
     return Result(
         log=log,
         features=features,
         detection=detection,
         name=name,
         n_logs=len(given),
-        detector=DetectorSummary(name=chosen.name, parameters=_parameters(chosen, config, log)),
+        detector=DetectorSummary(name=chosen.name, parameters=_parameters(chosen, config, logs)),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
-def _parameters(detector: Detector, config: AnalyzeConfig, log: LossLog) -> dict[str, Any]:
-    early = config.early_epochs or max(1, log.n_epochs // 2)
+def _parameters(
+    detector: Detector, config: AnalyzeConfig, logs: Sequence[LossLog]
+) -> dict[str, Any]:
+    early = sorted({config.early_epochs or max(1, log.n_epochs // 2) for log in logs})
     return {
-        "early_epochs": early,
+        "early_epochs": early[0] if len(early) == 1 else early,  # of logs of unequal length
         "scale": config.scale,
         "by_class": config.by_class,
         "seed": config.seed,

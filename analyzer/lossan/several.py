@@ -15,6 +15,7 @@ from lossan.merge import are_parts, join_parts, merge_logs
 Rows = NDArray[np.int64]
 
 _TOGETHER = "the logs together"
+_SMALL = 10  # times smaller than the largest: such a log does not widen the interval
 
 
 def lay_end_to_end(logs: Sequence[LossLog]) -> tuple[LossLog, list[Rows]]:
@@ -108,7 +109,8 @@ def combine(found: Sequence[Detection], rows: Sequence[Rows], names: Sequence[st
     """Return what several detections say together.
 
     Scores and probabilities are their means over the logs that scored the sample; as many are
-    flagged, from the top, as on average; the noise rate's interval spans all of theirs.
+    flagged, from the top, as on average over the samples that each scored; the noise rate's
+    interval spans all of theirs.
 
     Parameters
     ----------
@@ -125,13 +127,19 @@ def combine(found: Sequence[Detection], rows: Sequence[Rows], names: Sequence[st
     """
     score = _mean([part.score for part in found], rows)
     scored = ~np.isnan(score)
-    shares = [part.flagged.sum() / max((~np.isnan(part.score)).sum(), 1) for part in found]
-    count = round(float(np.mean(shares)) * int(scored.sum()))
+    # each log speaks for as many samples as it scored
+    sizes = [int((~np.isnan(part.score)).sum()) for part in found]
+    share = sum(int(part.flagged.sum()) for part in found) / max(sum(sizes), 1)
+    count = round(share * int(scored.sum()))
     order = np.sort(score[scored])[::-1]
     # equal scores are flagged together or not at all
     flagged = score > order[count] if count < len(order) else scored
     probabilities = [part.probability for part in found]
-    rates = [part.noise_rate for part in found if part.noise_rate is not None]
+    rates = [
+        (size, part.noise_rate)
+        for size, part in zip(sizes, found, strict=True)
+        if part.noise_rate is not None
+    ]
     notes = [f"{name}: {n}" for name, part in zip(names, found, strict=True) for n in part.notes]
     return Detection(
         score=score,
@@ -139,15 +147,24 @@ def combine(found: Sequence[Detection], rows: Sequence[Rows], names: Sequence[st
         probability=None
         if any(p is None for p in probabilities)
         else _mean([p for p in probabilities if p is not None], rows),
-        noise_rate=None
-        if not rates
-        else (
-            float(np.mean([rate[0] for rate in rates])),
-            min(rate[1] for rate in rates),
-            max(rate[2] for rate in rates),
-        ),
+        noise_rate=_together(rates),
         notes=tuple(notes),
     )
+
+
+def _together(
+    rates: Sequence[tuple[int, tuple[float, float, float]]],
+) -> tuple[float, float, float] | None:
+    """Return the mean noise rate over the samples, in an interval that spans those of logs.
+
+    But of logs with less than a tenth of the samples of the largest, which know little.
+    """
+    if not rates:
+        return None
+    most = max(size for size, _ in rates)
+    large = [(size, rate) for size, rate in rates if size * _SMALL >= most]
+    estimate = sum(size * rate[0] for size, rate in large) / max(sum(n for n, _ in large), 1)
+    return estimate, min(rate[1] for _, rate in large), max(rate[2] for _, rate in large)
 
 
 def _mean(values: Sequence[NDArray[np.float64]], rows: Sequence[Rows]) -> NDArray[np.float64]:

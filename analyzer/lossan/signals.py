@@ -26,6 +26,46 @@ def n_classes(log: LossLog) -> int | None:
     return max(len(seen), named)
 
 
+def comparable(log: LossLog) -> tuple[LossLog, tuple[str, ...]]:
+    """Leave out labels that are all missing, and predictions that say nothing about labels.
+
+    Returns
+    -------
+    log : LossLog
+    notes : tuple of str
+        What was left out, and why.
+    """
+    notes = []
+    if log.coded_label is not None and not len(log.coded_label.values):
+        log = replace(log, label=None)
+        notes.append("no sample has a label")
+    why = None if log.predicted is None else _incomparable(log.predicted.values, log.coded_label)
+    if why is not None:
+        log = replace(log, predicted=None)
+        notes.append(f"the classes predicted were not used: {why}")
+    return log, tuple(notes)
+
+
+def _incomparable(predicted: pa.Array, given: Coded | None) -> str | None:
+    """Tell why classes predicted cannot be held against labels, None where they can."""
+    if not len(predicted):
+        return "they are all missing"
+    if given is None:
+        return None
+    if predicted.type != given.values.type:
+        kinds = [
+            "integers" if pa.types.is_integer(k) else "strings"
+            for k in (predicted.type, given.values.type)
+        ]
+        return f"they are {kinds[0]}, the labels {kinds[1]}; record both alike"
+    if not pc.any(pc.is_in(predicted, value_set=given.values)).as_py():
+        return (
+            f"none of them is ever a label; the first is {predicted[0].as_py()!r}, the first "
+            f"label {given.values[0].as_py()!r}; record both alike"
+        )
+    return None
+
+
 def losses(log: LossLog) -> Matrix:
     """Return the losses, shape (n_samples, n_epochs), in nats."""
     return log.loss.astype(np.float64)

@@ -126,6 +126,20 @@ def test_a_plugin_that_fails_to_import_is_named_and_the_others_go_on(example, tm
     assert "no licence" in refused.stderr
 
 
+def test_a_plugin_that_ends_the_process_is_named_and_the_others_go_on(example, tmp_path):
+    leaving = "import sys\nsys.exit(0)\n"
+    install(
+        example, "lossan-leaving", {"leaving": "lossan_leaving:It"}, {"lossan_leaving": leaving}
+    )
+    rows = listed(example)
+    assert rows["leaving"]["problem"] == "it fails to import: SystemExit: 0"
+    assert rows["peak_loss"]["problem"] is None
+    write_log(planted_log(), tmp_path / "log.parquet")
+    refused = lossan(example, "analyze", tmp_path / "log.parquet", "-d", "leaving")
+    assert refused.returncode == 2
+    assert "SystemExit" in refused.stderr
+
+
 DETECTOR = """
 from lossan.config import Config
 from lossan.detectors import Detection, Detector
@@ -150,18 +164,32 @@ class Parametrised(Whole):
 class Taken(Whole):
     name = "kmeans"
 
+class Astray(Whole):
+    name, needs = "astray", "margin"
+
+class Numbered(Whole):
+    name, summary = "numbered", 3
+
+class Unwritable(Whole):
+    name = "unwritable"
+    class Parameters(Config):
+        what: object = object()
+
 def function(log, context):
     return None
 """
 
 PROBLEMS = [
     ("Whole", "whole", None),
-    ("Nameless", "nameless", "it does not state its name, reference"),
-    ("Unfinished", "unfinished", "it does not define detect"),
-    ("Parametrised", "parametrised", "its Parameters are not a lossan.config.Config"),
+    ("Nameless", "nameless", "name is None; expected one line of text; reference is None"),
+    ("Unfinished", "unfinished", "it is abstract: detect is missing"),
+    ("Parametrised", "parametrised", "Parameters is <class 'dict'>; expected a subclass of"),
     ("Whole", "another", "it calls itself 'whole', its entry point 'another'"),
-    ("function", "function", "is not a lossan.detectors.Detector class"),
+    ("function", "function", "is not a subclass of lossan.detectors.Detector"),
     ("Absent", "absent", "it fails to import: AttributeError"),
+    ("Astray", "astray", "needs is 'margin'; expected a tuple of names among label"),
+    ("Numbered", "numbered", "summary is 3; expected one line of text"),
+    ("Unwritable", "unwritable", "Parameters cannot be written as JSON"),
 ]
 
 

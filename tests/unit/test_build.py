@@ -178,6 +178,14 @@ def test_the_first_infinite_loss_is_named_by_epoch_and_id():
         build_log([[1.0, np.inf], [-np.inf, 1.0]], sample_id=["a", "b"])
 
 
+def test_infinite_margins_are_refused_or_masked():
+    given = {"loss": [[1.0, 2.0], [2.0, 1.0]], "margin": [[1.0, np.inf], [-np.inf, 1.0]]}
+    with pytest.raises(LogError, match=r"2 margins are infinite .* first sample 1 at epoch 1"):
+        build_log(**given)
+    margin = build_log(**given, invalid="mask").margin
+    np.testing.assert_array_equal(margin, [[1, np.nan], [np.nan, 1]])
+
+
 def test_an_unknown_field_is_refused_with_a_hint():
     with pytest.raises(OptionError, match=r"no field 'labels'.*Did you mean 'label'"):
         build_log(LOSS, labels=[1, 2, 3])

@@ -273,44 +273,6 @@ def test_each_class_by_itself_is_as_if_alone():
     assert result.summary.detector.parameters["by_class"] is True
 
 
-def test_a_class_that_cannot_be_analysed_is_noted_and_the_others_go_on():
-    loss = np.array([[1.0, 0.5], [3.0, 3.5], [1.1, 0.4], [2.0, 2.0]])
-    result = analyze(build_log(loss, label=["a", "a", "a", "b"]), by_class=True)
-    assert len(result.summary.notes) == 1
-    assert result.summary.notes[0].startswith(
-        "class 'b' was left unscored: kmeans makes 2 clusters"
-    )
-    assert result.summary.n_unscored == 1
-    assert result.summary.per_class[1].n_unscored == 1
-
-
-def test_samples_without_a_label_are_noted_by_class():
-    log = small_log(label=["a", "a", "a", "a", None])
-    result = analyze(log, by_class=True, detector=Given())
-    assert result.summary.notes == ["unscored for lack of a label, which by_class needs: 1"]
-    assert result.summary.n_unscored == 2  # and b, observed once
-
-
-def test_notes_and_probabilities_of_classes_are_put_together():
-    class Noting(Given):
-        def detect(self, log, context):
-            found = super().detect(log, context)
-            probability = np.full(log.n_samples, 0.25)
-            return replace(found, notes=("a note",), probability=probability)
-
-    log = small_log(label=["a", "b", "a", "b", None])
-    result = analyze(log, by_class=True, detector=Noting())
-    assert result.summary.notes[1:] == ["class 'a': a note", "class 'b': a note"]
-    assert result.findings["probability"].isna().tolist().count(False) == 4
-
-
-def test_by_class_refuses_what_it_cannot_do():
-    with pytest.raises(DetectorError, match="by_class needs labels"):
-        analyze(small_log(), by_class=True)
-    with pytest.raises(DetectorError, match=r"no class could be analysed by itself: class 0 was"):
-        analyze(build_log([[1, 0], [2, 2]], label=[0, 1]), by_class=True)
-
-
 def test_a_detector_that_lacks_a_channel_is_refused():
     class Needy(Given):
         name = "needy"
@@ -329,30 +291,6 @@ def test_the_refusal_names_only_detectors_that_can_serve():
     for name in named:
         analyze(planted_log(n_classes=3), detector=name)
     assert "aum" not in named
-
-
-N = 5
-ZEROS, NO = np.zeros(N), np.zeros(N, bool)
-
-
-@pytest.mark.parametrize(
-    ("found", "message"),
-    [
-        (Detection(score=ZEROS[1:], flagged=NO), r"a score of shape \(4,\)"),
-        (Detection(score=ZEROS.astype("f4"), flagged=NO), "type float32; expected .* float64"),
-        (Detection(score=[0.0] * N, flagged=NO), "a score of shape None and type <class 'list'>"),
-        (Detection(score=ZEROS, flagged=ZEROS), "a flagged of shape .* type float64"),
-        (Detection(score=ZEROS, flagged=NO[:, None]), r"a flagged of shape \(5, 1\)"),
-        (
-            Detection(score=ZEROS, flagged=NO, probability=ZEROS[:2]),
-            r"a probability of shape \(2,\)",
-        ),
-        (Detection(score=ZEROS + np.nan, flagged=~NO), "flagged samples that it did not score"),
-    ],
-)
-def test_what_a_plugin_must_not_return_is_refused(found, message):
-    with pytest.raises(DetectorError, match=message):
-        analyze(small_log(), detector=Given(found))
 
 
 def test_a_detector_of_ones_own_has_its_settings_already():

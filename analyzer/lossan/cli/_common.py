@@ -68,12 +68,15 @@ def visible(text: str) -> str:
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:
     """Turn ``KEY=VALUE`` options into a dict; the detector's parameters check the values."""
-    settings = {}
+    settings: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise OptionError(f"--set {pair}: needed is KEY=VALUE, for example --set max_iter=300.")
-        settings[key.strip()] = value.strip()
+        key = key.strip()
+        if key in settings:
+            raise OptionError(f"--set {key} is given twice: {settings[key]} and {value.strip()}.")
+        settings[key] = value.strip()
     return settings
 
 

@@ -1,17 +1,18 @@
 """The detectors: built-in ones in a dict, others by the entry-point group ``lossan.detectors``."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from inspect import isabstract
 from typing import Any
 
-from lossan.config import Config
 from lossan.detectors._aum import Aum
 from lossan.detectors._auto import Auto, FittedAuto
 from lossan.detectors._base import Context, Detection, Detector
 from lossan.detectors._confident import Confident
 from lossan.detectors._ctrl import Ctrl
 from lossan.detectors._data_maps import DataMaps
+from lossan.detectors._declared import declaration, output, ranking
 from lossan.detectors._el2n import El2n
 from lossan.detectors._forgetting import Forgetting
 from lossan.detectors._kmeans import KMeansDetector, judge, points_of
@@ -22,7 +23,7 @@ from lossan.detectors._mixtures import Bmm, Gmm, SmallLoss
 from lossan.detectors._o2u import O2u
 from lossan.detectors._remind import Remind
 from lossan.detectors._wrong_events import WrongEvents
-from lossan.errors import DetectorError, hint
+from lossan.errors import DetectorError, LossanError, hint
 
 _BUILT_IN: tuple[type[Detector], ...] = (
     Auto,
@@ -45,9 +46,11 @@ _BUILT_IN: tuple[type[Detector], ...] = (
 )
 BUILT_IN: dict[str, type[Detector]] = {d.name: d for d in _BUILT_IN}
 GROUP = "lossan.detectors"
+TELL_ITS_AUTHOR = "Tell its author: lossan.testing.check_detector shows it."
 
 __all__ = [
     "BUILT_IN",
+    "TELL_ITS_AUTHOR",
     "Auto",
     "Context",
     "Detection",
@@ -55,11 +58,14 @@ __all__ = [
     "FittedAuto",
     "Found",
     "KMeansDetector",
+    "blamed",
     "find",
     "installed",
     "judge",
     "make",
+    "output",
     "points_of",
+    "ranking",
 ]
 
 
@@ -121,32 +127,38 @@ def find(name: str) -> type[Detector]:
 def make(name: str, settings: dict[str, Any]) -> Detector:
     """Return a detector with its parameters set; wrong ones are told with what is allowed."""
     kind = find(name)
-    return kind(kind.Parameters.parse(settings, f"the detector {name}"))
+    parameters = kind.Parameters.parse(settings, f"the detector {name}")
+    with blamed(kind):
+        return kind(parameters)
+
+
+@contextmanager
+def blamed(kind: type[Detector]) -> Iterator[None]:
+    """Name a detector that is not ours, and its author's tool, in whatever it raises.
+
+    Raises
+    ------
+    DetectorError
+    """
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        if isinstance(error, LossanError | MemoryError) or kind in _BUILT_IN:
+            raise
+        name = getattr(kind, "name", kind.__name__)
+        raise DetectorError(
+            f"the detector {name} failed: {type(error).__name__}: {error}. {TELL_ITS_AUTHOR}"
+        ) from error
 
 
 def _load(point: Any, brought_by: str) -> Found:
     try:
         detector = point.load()
-    except Exception as error:  # noqa: BLE001  (whatever a plug-in raises must not end us)
+        problems = [*declaration(detector)]
+    except (Exception, SystemExit) as error:  # noqa: BLE001  (no plug-in may end us)
         problem = f"it fails to import: {type(error).__name__}: {error}"
         return Found(point.name, brought_by, None, problem)
-    if not (isinstance(detector, type) and issubclass(detector, Detector)):
-        problem = f"{point.value} is not a lossan.detectors.Detector class"
-        return Found(point.name, brought_by, None, problem)
-    lacking = _undeclared(detector, point.name)
-    return Found(point.name, brought_by, None if lacking else detector, lacking)
-
-
-def _undeclared(detector: type[Detector], name: str) -> str | None:
-    """Tell what stands against using a detector class, None where nothing does."""
-    missing = [a for a in ("name", "summary", "reference") if not hasattr(detector, a)]
-    if missing:
-        return f"it does not state its {', '.join(missing)}"
-    if isabstract(detector):
-        return "it does not define detect"
-    if detector.name != name:
-        return f"it calls itself {detector.name!r}, its entry point {name!r}"
-    parameters: Any = detector.Parameters  # whatever the plug-in put there
-    if not (isinstance(parameters, type) and issubclass(parameters, Config)):
-        return "its Parameters are not a lossan.config.Config"
-    return None
+    if not problems and detector.name != point.name:
+        problems = [f"it calls itself {detector.name!r}, its entry point {point.name!r}"]
+    problem = "; ".join(problems)
+    return Found(point.name, brought_by, None if problem else detector, problem or None)

@@ -1,5 +1,6 @@
 """Area under the margin."""
 
+from dataclasses import replace
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -7,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from lossan.detectors._base import Context, Detection
-from lossan.detectors._scored import CutParameters, ScoredDetector, Vector, check_apart
+from lossan.detectors._scored import CutParameters, ScoredDetector, Vector, check_apart, cut_scores
 from lossan.errors import DetectorError
 from lossan.losslog import LossLog
 from lossan.signals import margins, mean_observed
@@ -35,8 +36,8 @@ class Aum(ScoredDetector):
     """The given label of a wrong sample loses against another class, epoch after epoch.
 
     Where some samples were given a class of their own on purpose, so that their labels are known
-    to be wrong (Pleiss et al. 2020, section 3.2), their margins say where to cut, and they are
-    not scored themselves. Otherwise the cut is `CutParameters`.
+    to be wrong (Pleiss et al. 2020, section 3.2), their margins say where to cut unless ``cut`` is
+    given, and they are not scored themselves. Otherwise the cut is `CutParameters`.
     """
 
     name: ClassVar[str] = "aum"
@@ -75,6 +76,9 @@ class Aum(ScoredDetector):
         check_apart(self.name, score)
         # their margins' upper percentile is the lower one of the scores, which are turned around
         cut = float(np.percentile(reference, 100 - self.parameters.percentile))
+        if "cut" in self.parameters.model_fields_set:  # wanted in spite of them
+            note = f"{len(reference)} threshold samples are not scored; cut as asked for"
+            return replace(cut_scores(self.name, score, self.parameters), notes=(note,))
         note = f"cut by the margins of {len(reference)} threshold samples, which are not scored"
         return Detection(score=score, flagged=score > cut, notes=(note,))
 

@@ -148,7 +148,7 @@ class Seen:
         """
         near = _NEAR * self.wrong
         if self.differ:
-            return self.wrong, max(near, min(self.half, 2 * self.whole))
+            return self.wrong, min(max(near, min(self.half, 2 * self.whole)), 1.0)
         share = split if self.many else min(split, max(firmly, near))
         return share, share
 

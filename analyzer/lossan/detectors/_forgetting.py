@@ -21,7 +21,10 @@ class Forgetting(ScoredDetector):
     needs: ClassVar[tuple[str, ...]] = ("label", "predicted")
 
     def score(self, log: LossLog, context: Context) -> Vector:  # noqa: ARG002  (the interface's)
-        """Return the number of events, ties in order of the mean loss."""
+        """Return the number of events, ties in order of the mean loss.
+
+        NaN where the label or every prediction is missing.
+        """
         wrong = mistakes(log)
         events = np.zeros(len(wrong))
         before = np.zeros(len(wrong))
@@ -31,7 +34,7 @@ class Forgetting(ScoredDetector):
             events += known & seen & (before == 0) & (now == 1)
             before = np.where(known, now, before)
             seen |= known
-        never = ~(wrong == 0).any(axis=1)
-        events[never] = wrong.shape[1]
+        events[seen & ~(wrong == 0).any(axis=1)] = wrong.shape[1]  # never learnt
+        events[~seen] = np.nan  # nothing is known of them
         level = mean_observed(losses(log))
         return events + np.where(np.isnan(level), 0, level / (1 + np.abs(level)))

@@ -1,11 +1,11 @@
 """Detectors that are a score, and a cut that they share."""
 
 from abc import abstractmethod
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lossan.config import Config
 from lossan.detectors._base import Context, Detection, Detector
@@ -29,6 +29,12 @@ class CutParameters(Config):
 
     cut: Literal["gmm", "bmm", "rate"] = "gmm"
     rate: float = Field(default=0.06, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _counts(self) -> Self:
+        if "rate" in self.model_fields_set and self.cut != "rate":
+            raise ValueError(f"rate is {self.rate:g}, which counts with cut=rate alone; give both")
+        return self
 
 
 class ScoredDetector(Detector):

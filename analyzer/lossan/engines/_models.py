@@ -1,6 +1,6 @@
 """Detectors fitted to a log in pieces, to judge each piece by itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, final
 
 import numpy as np
@@ -24,6 +24,7 @@ from lossan.errors import OptionError
 from lossan.features import Features
 from lossan.losslog import LossLog
 from lossan.points import Centroids
+from lossan.signals import comparable
 
 FITTED = 1 << 24
 """Losses that `auto` is fitted to: of a larger log, to a random sample of its samples."""
@@ -65,7 +66,9 @@ def fit(tasks: Tasks, pieces: Pieces, detector: Detector, config: AnalyzeConfig)
     common = (pieces, max(1, -(-cells // FITTED)), config.seed)
     sample = sample_of(pieces, list(tasks.map("sample", _sample, common, pieces.each)))
     context = Context(features=sample.features, scale=config.scale, seed=config.seed)
-    return _Auto(detector.fit(sample.log.without_truth(), context))
+    log, notes = comparable(sample.log.without_truth())
+    fitted = detector.fit(log, context)
+    return _Auto(replace(fitted, notes=(*notes, *fitted.notes)))
 
 
 @final

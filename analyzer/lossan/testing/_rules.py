@@ -1,7 +1,6 @@
 """The rules of the contract: each a function that tells the breaches it sees."""
 
 import copy
-import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,8 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lossan.build import build_log
-from lossan.config import Config
-from lossan.detectors import Context, Detection, Detector
+from lossan.detectors import Context, Detection, output, ranking
 from lossan.errors import DetectorError
 from lossan.evaluate import auroc
 from lossan.features import compute_features
@@ -21,67 +19,16 @@ from lossan.losslog import CHANNELS, FLOAT_CHANNELS, STATIC_FIELDS, LossLog
 from lossan.testing._planted import planted_log
 from lossan.testing._trial import Trial, UnusableError, own_copy
 
-_READABLE = tuple(f for f in (*STATIC_FIELDS, *CHANNELS) if f != "true_label")
 _LEAST_AUROC = 0.75  # the mean loss alone reaches 0.95 and more on the planted logs
 _MOST_MOVED = 0.01  # random starts may settle a sample on the border otherwise
 
 
-def declaration(kind: Any) -> Iterator[str]:
-    """Tell what a detector does not state about itself."""
-    if not (isinstance(kind, type) and issubclass(kind, Detector)):
-        yield f"{kind!r} is not a subclass of lossan.detectors.Detector"
-        return
-    if inspect.isabstract(kind):
-        yield "it is abstract: detect is missing"
-    for name in ("name", "summary", "reference"):
-        value = getattr(kind, name, None)
-        if not isinstance(value, str) or not value.strip() or "\n" in value:
-            yield f"{name} is {value!r}; expected one line of text"
-    needs: Any = kind.needs
-    if not isinstance(needs, tuple) or not set(needs) <= set(_READABLE):
-        yield f"needs is {needs!r}; expected a tuple of names among {', '.join(_READABLE)}"
-    parameters: Any = kind.Parameters
-    if not (isinstance(parameters, type) and issubclass(parameters, Config)):
-        yield f"Parameters is {parameters!r}; expected a subclass of lossan.config.Config"
-
-
 def _output(trial: Trial) -> Iterator[str]:
-    found = trial.base
-    if found.score.dtype != np.float64:
-        yield f"score is of type {found.score.dtype}; expected float64"
-    elif np.isinf(found.score).any():
-        yield f"{int(np.isinf(found.score).sum())} scores are infinite; expected finite or NaN"
-    if found.flagged.dtype != bool:
-        yield f"flagged is of type {found.flagged.dtype}; expected bool"
-    if found.probability is not None:
-        yield from _probability(found.probability, found.score.shape)
-    if found.noise_rate is not None:
-        yield from _noise_rate(found.noise_rate)
-    notes: Any = found.notes
-    if not isinstance(notes, tuple) or not all(isinstance(n, str) for n in notes):
-        yield f"notes is {notes!r}; expected a tuple of str"
-
-
-def _probability(values: Any, shape: tuple[int, ...]) -> Iterator[str]:
-    if not isinstance(values, np.ndarray) or values.shape != shape or values.dtype != np.float64:
-        yield f"probability is not a float64 ndarray of shape {shape}"
-    elif not ((values >= 0) & (values <= 1) | np.isnan(values)).all():
-        yield f"probability reaches from {np.nanmin(values):g} to {np.nanmax(values):g}"
-
-
-def _noise_rate(rate: Any) -> Iterator[str]:
-    if not isinstance(rate, tuple) or len(rate) != 3 or not 0 <= rate[1] <= rate[0] <= rate[2] <= 1:
-        yield f"noise_rate is {rate!r}; expected (estimate, low, high), 0 <= low to high <= 1"
+    yield from output(trial.base)
 
 
 def _ranking(trial: Trial) -> Iterator[str]:
-    flagged, score = trial.base.flagged.astype(bool), trial.base.score
-    if np.isnan(score[flagged]).any():
-        yield f"{int(np.isnan(score[flagged]).sum())} samples are flagged but not scored"
-    lowest = np.min(score[flagged], initial=np.inf)
-    highest = np.max(score[~flagged & ~np.isnan(score)], initial=-np.inf)
-    if lowest <= highest:
-        yield f"a flagged sample scores {lowest:g}, one that is not {highest:g}"
+    yield from ranking(trial.base)
 
 
 def _determinism(trial: Trial) -> Iterator[str]:

@@ -45,7 +45,7 @@ class Trial:
         """Detect, and refuse results that no rule can be held against."""
         try:
             found: Any = self.detector.detect(log, context)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UnusableError(f"on {what}, detect raised {told(error)}") from error
         if not isinstance(found, Detection):
             raise UnusableError(f"detect returned {type(found).__name__}, not a Detection")
@@ -70,6 +70,6 @@ def own_copy(log: LossLog) -> LossLog:
     return replace(own, metadata=copy.deepcopy(dict(log.metadata)))
 
 
-def told(error: Exception) -> str:
+def told(error: BaseException) -> str:
     """Return an exception as a breach tells it."""
     return f"{type(error).__name__}: {error}" if isinstance(error, LossanError) else repr(error)

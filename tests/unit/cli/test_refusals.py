@@ -176,6 +176,7 @@ def test_bad_log_is_refused(name, tmp_path, capsys):
         ("analyze LOG -p 4", "allowed: 1 to 3"),
         ("analyze LOG -d kmean", "Did you mean 'kmeans'?"),
         ("analyze LOG --set max_iter", "KEY=VALUE"),
+        ("analyze LOG --set max_iter=3 --set max_iter=4", "--set max_iter is given twice: 3 and 4"),
         ("analyze LOG --set max_iter=x", "max_iter is 'x'"),
         ("analyze LOG --set tol=inf", "tol is 'inf'"),
         ("analyze LOG --set n_init=100000", "n_init is '100000'"),

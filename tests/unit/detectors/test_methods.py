@@ -10,7 +10,8 @@ import lossan
 from lossan import analyze
 from lossan.build import build_log
 from lossan.detectors import BUILT_IN
-from lossan.errors import DetectorError
+from lossan.errors import DetectorError, OptionError
+from lossan.testing import planted_log
 
 N, EPOCHS, CLASSES = 60, 7, 3
 
@@ -184,6 +185,60 @@ def test_mixtures_per_class_are_mixtures_of_each_class():
         np.testing.assert_allclose(probability[rows], own)
 
 
+@pytest.mark.parametrize("detector", ["gmm", "bmm"])
+def test_classes_too_small_for_a_mixture_are_judged_by_that_of_all(detector):
+    log = planted_log(n_samples=300, rate=0.1)
+    label = np.array(log.label.to_pylist(), dtype=object)
+    label[:3], label[3:5] = "rare", None
+    label[5:] = [str(value) for value in label[5:]]
+    log = build_log(log.loss, label=label.tolist())
+    whole = analyze(log, detector=detector).findings.set_index("sample_id")
+    found = analyze(log, detector=detector, settings={"per_class": True})
+    assert found.summary.notes == [
+        "judged by the mixture of all samples: 1 class of fewer than 10 samples or of one loss "
+        "('rare')",
+        "judged by the mixture of all samples: 2 samples without a label",
+    ]
+    ours = found.findings.set_index("sample_id")
+    np.testing.assert_allclose(ours.probability[range(5)], whole.probability[range(5)], atol=1e-6)
+    assert not np.allclose(ours.probability[range(5, 300)], whole.probability[range(5, 300)])
+
+
+def test_what_was_never_predicted_was_not_forgotten():
+    predicted = [[0, 0, 0], [1, 0, 1], [1, 1, 1], [None] * 3, [0, 1, 0]]
+    log = build_log(
+        np.random.default_rng(0).random((5, 3)), label=[0, 0, 0, 0, None], predicted=predicted
+    )
+    events = np.floor(scores(log, "forgetting"))
+    np.testing.assert_array_equal(events, [0, 1, 3, np.nan, np.nan])
+
+
+def test_el2n_asks_the_prediction_which_class_is_meant():
+    prob = 0.9
+    loss = np.full((40, 3), -np.log(prob)) + np.linspace(-1e-7, 1e-7, 40)[:, None]
+    loss[:2] = 2.0
+    log = build_log(
+        loss,
+        label=np.arange(40) % 4,
+        predicted=np.tile((np.arange(40) % 4)[:, None], (1, 3)),
+        predicted_prob=np.full((40, 3), prob),
+    )
+    exact = (1 - prob) * np.sqrt(1 + 1 / 3)
+    np.testing.assert_allclose(scores(log, "el2n")[2:], exact, rtol=1e-5)
+    unnamed = build_log(loss, label=np.arange(40) % 4, predicted_prob=log.predicted_prob)
+    np.testing.assert_allclose(scores(unnamed, "el2n")[2:], exact, rtol=1e-5)
+
+
+def test_a_rate_that_would_not_count_is_refused():
+    log, _, _ = log_of()
+    with pytest.raises(OptionError, match=r"rate is 0\.5, which counts with cut=rate alone"):
+        lossan.analyze(log, detector="mean_loss", settings={"rate": 0.5})
+    with pytest.raises(OptionError, match="small_loss has no parameter 'cut'"):
+        lossan.analyze(log, detector="small_loss", settings={"cut": "gmm"})
+    with pytest.raises(OptionError, match=r"rate is 'x': .*; allowed: at least 0.* and at most 1"):
+        lossan.analyze(log, detector="small_loss", settings={"rate": "x"})
+
+
 def test_a_rate_flags_that_share():
     log, _, _ = log_of()
     for name, settings in (("small_loss", {"rate": 0.1}), ("aum", {"cut": "rate", "rate": 0.1})):
@@ -223,6 +278,15 @@ def test_aum_cuts_at_the_threshold_samples(where, percentile):
     cut = np.percentile(np.arange(-3.0, 7.0), percentile)  # as the paper has it: of the margins
     assert found.score.isna().tolist() == [True] * 10 + [False] * 20
     assert found.flagged.tolist()[10:] == (margin[10:, 0] < cut).tolist()
+
+
+def test_aum_cuts_as_asked_in_spite_of_threshold_samples():
+    margin, label = with_threshold_samples()
+    loss, stated = np.logaddexp(0, -margin), {"threshold_class": 2}
+    log = build_log(loss, label=label, margin=margin, metadata=stated)
+    found = analyze(log, detector="aum", settings={"cut": "rate", "rate": 0.1})
+    assert found.summary.n_flagged == 2
+    assert found.summary.n_unscored == 10
 
 
 def test_aum_refuses_a_threshold_class_nobody_was_given():

@@ -196,13 +196,15 @@ def messages(error):
     return sorted(fault.code for fault in error.value.faults)
 
 
-@pytest.mark.parametrize("fault", ["duplicate", "infinite", "label", "null", "nothing"])
+@pytest.mark.parametrize("fault", ["duplicate", "infinite", "margin", "label", "null", "nothing"])
 def test_faults_are_those_told_in_memory(tmp_path, fault):
     table = rows_of(4, fields=("label",)).to_pandas()
     if fault == "duplicate":
         table = table.loc[[*range(len(table)), *range(30)]]
     elif fault == "infinite":
         table.loc[:40, "loss"] = np.inf
+    elif fault == "margin":
+        table["margin"] = np.where(table.index < 40, np.inf, 1.0)
     elif fault == "label":
         table.loc[table["epoch"] == 0, "label"] += 1
     elif fault == "null":
