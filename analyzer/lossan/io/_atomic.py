@@ -82,6 +82,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         _remove_empty(made)
         if isinstance(error, OSError):
             raise OutputError.from_os_error(path, error) from error
+        if isinstance(error, OutputError) and str(temporary) in str(error):
+            # of a file in it: told by the name it would have had
+            raise OutputError(str(error).replace(str(temporary), str(path))) from error
         raise
 
 
