@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from lossan.build import plain_column, to_arrow
 from lossan.errors import Fault, RecorderError
 
+_NO_NUMBERS = "bcmMOSTU"  # kinds of arrays: of objects each must be a number, of the others none is
+
 
 def to_numpy(values: Any) -> Any:
     """Bring any framework's array to numpy without importing the framework.
@@ -38,11 +40,14 @@ def floats(name: str, values: Any) -> NDArray[np.float32]:
     Raises
     ------
     RecorderError
-        For another shape than (n,) or (n, 1), or what is no number.
+        For another shape than (n,) or (n, 1), or what is neither integers nor floats.
     """
     try:
-        numbers = np.array(to_numpy(values), np.float32)
-    except (TypeError, ValueError) as error:
+        given = to_numpy(values)
+        if given.dtype.kind in _NO_NUMBERS:
+            _refuse_others(name, given)
+        numbers = np.array(given, np.float32)
+    except (TypeError, ValueError, OverflowError) as error:
         raise RecorderError(f"{name} must be numbers, one a sample ({error}).") from error
     if numbers.ndim == 2 and numbers.shape[1] == 1:
         numbers = numbers[:, 0]
@@ -52,6 +57,23 @@ def floats(name: str, values: Any) -> NDArray[np.float32]:
             "loss is of no use: ask for reduction='none'."
         )
     return numbers
+
+
+def _refuse_others(name: str, given: NDArray[Any]) -> None:
+    """Tell the first value that numpy would turn into a number though it is none."""
+    for place, value in enumerate(given.reshape(-1)):
+        if not _is_number(value):
+            raise RecorderError(
+                f"{name} must be numbers, one a sample, but value {place} is {value!r}, of the "
+                f"type {type(value).__name__}. Allowed are integers and floats, and NaN or None "
+                "for what was not observed; convert them to floats first."
+            )
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.dtype.kind in "fiu"
+    return value is None or (hasattr(value, "__float__") and not isinstance(value, bool))
 
 
 def ids_or_labels(name: str, values: Any) -> NDArray[np.int64] | pa.Array:

@@ -2,6 +2,7 @@
 
 import threading
 from datetime import datetime
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -78,6 +79,9 @@ def torch_tensor(kind):
         *(lambda v, kind=kind: np.array(v, kind) for kind in ("f2", "f4", "f8", "i4")),
         lambda v: np.array(v)[:, None],
         lambda v: [np.float32(x) for x in v],
+        lambda v: np.array([Decimal(x) for x in v], object),
+        lambda v: pd.Series(v, dtype="Float64"),
+        lambda v: pa.array(v, pa.float64()),
         torch_tensor("float32"),
         torch_tensor("bfloat16"),
     ],
@@ -122,7 +126,18 @@ def test_takes_any_array_of_ids(ids, expected, tmp_path):
         ((["a", 1], [0.5, 1]), {}, "mixes types"),
         (([1], [0.5]), {}, "integers, but before"),
         (([1.5], [0.5]), {}, "integers or strings"),
-        ((["a"], ["high"]), {}, "numbers"),
+        ((["a"], ["high"]), {}, "numbers, one a sample, but value 0 is .*'high'"),
+        ((["a", "b"], ["1.5", "2"]), {}, "value 0 is .*'1.5'"),
+        ((["a", "b"], [1.0, "2"]), {}, "numbers, one a sample"),
+        ((["a", "b"], np.array([1.0, "2"], object)), {}, "value 1 is '2', of the type str"),
+        ((["a", "b"], np.array([None, 1 + 2j], object)), {}, "value 1 is .1.2j"),
+        ((["a", "b"], np.array([1, 2j])), {}, "complex128"),
+        ((["a"], np.array(["2020-01-01"], "M8[D]")), {}, "datetime64"),
+        ((["a"], [datetime(2020, 1, 1)]), {}, "datetime"),
+        ((["a"], [np.timedelta64(3, "s")]), {}, "timedelta64"),
+        ((["a", "b"], [True, False]), {}, "value 0 is .*True.* of the type bool"),
+        ((["a"], [10**400]), {}, "numbers"),
+        ((["a"], [0.5]), {"margin": ["1"]}, "margin must be numbers"),
         ((["a"], [0.5]), {"loss_prob": [1]}, "no channel"),
         ((["a"], [0.5]), {"margin": [1, 2]}, "2 values of margin"),
     ],
