@@ -96,6 +96,8 @@ def ids_or_labels(name: str, values: Any) -> NDArray[np.int64] | pa.Array:
 def names(name: str, values: Any) -> pa.Array:
     """Return ids or labels, one a sample, as an Arrow array of int64 or large_string.
 
+    Where all are None its type is null, as what they are cannot be told.
+
     Raises
     ------
     RecorderError
@@ -115,4 +117,4 @@ def names(name: str, values: Any) -> pa.Array:
     column = None if column is None else plain_column(name, column, faults)
     if column is None:
         raise RecorderError(f"{name}: {faults[0].message}")
-    return column
+    return column if column.null_count < len(column) else pa.nulls(len(column))

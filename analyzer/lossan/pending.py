@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lossan.errors import RecorderError
 from lossan.order import stable_order
 
 Column: TypeAlias = NDArray[Any] | pa.Array
@@ -27,7 +26,7 @@ class Pending:
 
     The training thread only keeps what it is given. A thread makes tables of it meanwhile, and
     drops records of samples that were recorded again where they become many: four million records,
-    or four of each sample, are kept at most.
+    or four of each sample, are kept at most. Each column is of one kind throughout.
     """
 
     def __init__(self) -> None:
@@ -88,13 +87,7 @@ class Pending:
             self._most = max(_KEPT, 4 * self._n_kept)
 
     def _drop_repeated(self) -> None:
-        try:
-            table = pa.concat_tables(self._tables, promote_options="default").combine_chunks()
-        except pa.ArrowTypeError as error:
-            raise RecorderError(
-                f"a column held integers in one call of record() and strings in another ({error}). "
-                "Give one kind throughout."
-            ) from error
+        table = pa.concat_tables(self._tables, promote_options="default").combine_chunks()
         table, repeated = last_of_each(table)
         self._tables, self._n_kept = [table], len(table)
         self._n_repeated += repeated

@@ -8,14 +8,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lossan.arrays import floats, ids_or_labels, names
+from lossan.arrays import floats, ids_or_labels
 from lossan.errors import RecorderError, RecordingWarning
+from lossan.given import Lookup, kept_epochs, stamped, with_column
 from lossan.io import EpochFolder, recording_folder, remove_file, remove_unfinished
-from lossan.losslog import CHANNELS, FLOAT_CHANNELS, stamp
+from lossan.kinds import Kinds, kinds_of
+from lossan.losslog import CHANNELS, FLOAT_CHANNELS
 from lossan.order import stable_order
 from lossan.pending import Column, Pending
 
@@ -27,7 +28,7 @@ class EpochReport:
     Parameters
     ----------
     epoch : int
-        Its number, from 1 on.
+        Its number: one more than that of the epoch before, 1 for the first.
     n_samples : int
         How many samples it holds.
     n_missed : int
@@ -67,19 +68,22 @@ class Recorder:
     loss_name : str
         Which loss it is.
     metadata : mapping, optional
-        Any provenance: framework, model, optimiser, learning rate and so on.
+        Any provenance: framework, model, optimiser, learning rate and so on; what JSON holds, and
+        arrays, their scalars and paths.
     resume : bool
         Go on with a recording that crashed or was closed; `n_epochs` says how far it came.
     keep_epochs : int, optional
-        When resuming, how many of the recorded epochs to keep: those a checkpoint also has.
+        When resuming, how many of the recorded epochs to keep, from the first on: those a
+        checkpoint also has. All where it is not given.
     overwrite : bool
         Replace a log or recording that is already there.
 
     Raises
     ------
     RecorderError
-        When something is already at ``path`` and neither ``resume`` nor ``overwrite`` is given, or
-        when another process is recording there.
+        When something is already at ``path`` and neither ``resume`` nor ``overwrite`` is given,
+        when another process is recording there, or for an argument that cannot be. Nothing that is
+        there is lost then.
 
     Examples
     --------
@@ -115,12 +119,13 @@ class Recorder:
             raise RecorderError("resume keeps what is there, overwrite removes it; give one.")
         self.path = Path(path)
         given = {"label": labels, "true_label": true_labels, "path": paths, "group": groups}
-        self._static = {f: _Lookup(f, m) for f, m in given.items() if m is not None}
+        keep = kept_epochs(keep_epochs, resume=resume)
+        self._static = {f: Lookup(f, m) for f, m in given.items() if m is not None}
         named = None if classes is None else list(classes)
         stated = {"recorded": recorded, "loss_name": loss_name, "classes": named}
-        self._metadata = stamp({**stated, **(metadata or {})})
-        self._folder = self._open(resume=resume, keep_epochs=keep_epochs, overwrite=overwrite)
-        self._known = self._folder.sample_ids()
+        self._metadata = stamped({**stated, **(metadata or {})})
+        self._kinds = Kinds()
+        self._folder = self._open(resume=resume, keep=keep, overwrite=overwrite)
         for lookup in self._static.values():
             self._learn(lookup.ids)
         self._pending = Pending()
@@ -130,7 +135,7 @@ class Recorder:
     @property
     def n_epochs(self) -> int:
         """How many epochs have ended; after resuming, the epoch (from 0) to go on with."""
-        return self._folder.last_epoch
+        return self._folder.n_epochs
 
     def record(self, ids: Any, losses: Any, *, labels: Any = None, **channels: Any) -> None:
         """Record the losses of some samples at the current epoch.
@@ -149,12 +154,14 @@ class Recorder:
         Raises
         ------
         RecorderError
-            For shapes or types that cannot be a record. Nothing of the call is kept then.
+            For shapes or types that cannot be a record, or ids, labels or classes that are
+            strings where they were integers before, or the other way round. Nothing of the call is
+            kept then.
         """
         if self._closed:
             raise RecorderError("the Recorder is closed; make a new one with resume=True.")
         batch: dict[str, Column] = {
-            "sample_id": self._ids(ids),
+            "sample_id": _ids(ids),
             "loss": floats("losses", losses),
         }
         if labels is not None:
@@ -172,6 +179,7 @@ class Recorder:
                     f"{n} ids but {len(column)} values of {name}: each needs one value a sample."
                 )
         if n:
+            self._kinds.settle(kinds_of(batch), "in an earlier call of record()")
             self._pending.add(batch, n)
 
     def end_epoch(self) -> EpochReport:
@@ -188,18 +196,12 @@ class Recorder:
         OutputError
             When it cannot be written; what was recorded is kept for another try.
         """
-        if not self._pending.n:
-            raise RecorderError(
-                f"nothing was recorded since epoch {self.n_epochs} ended; call record() first."
-            )
-        table, n_repeated = self._pending.table()
+        table, n_repeated = self._recorded()
         ids = table["sample_id"].combine_chunks()
-        for field, lookup in self._static.items():
-            table = _with_column(table, field, lookup.values_of(ids))
-        known = self._known
-        missed = known[:0] if ids.equals(known) else known.filter(_not_in(known, ids))
-        report = EpochReport(self.n_epochs + 1, len(ids), len(missed), n_repeated)
-        self._folder.write(report.epoch, table)
+        missed = _others(self._known, ids)
+        epoch = self._folder.last_epoch + 1
+        report = EpochReport(epoch, len(ids), len(missed), n_repeated)
+        self._folder.write(epoch, table)
         self._pending.clear()
         self._learn(ids)
         self._tell(report, missed, table)
@@ -251,7 +253,7 @@ class Recorder:
                 file=sys.stderr,
             )
 
-    def _open(self, *, resume: bool, keep_epochs: int | None, overwrite: bool) -> EpochFolder:
+    def _open(self, *, resume: bool, keep: int | None, overwrite: bool) -> EpochFolder:
         folder = recording_folder(self.path)
         if not (resume or overwrite):
             self._refuse(self.path, folder)
@@ -259,10 +261,10 @@ class Recorder:
         try:
             if not (resume or overwrite):
                 # another process may have recorded meanwhile
-                self._refuse(self.path, *([folder] if opened.last_epoch else []))
-            self._prepare(opened, resume=resume, keep_epochs=keep_epochs, overwrite=overwrite)
+                self._refuse(self.path, *([folder] if opened.n_epochs else []))
+            self._prepare(opened, resume=resume, keep=keep, overwrite=overwrite)
         except BaseException:
-            if opened.last_epoch:
+            if opened.n_epochs:
                 opened.release()
             else:
                 opened.remove()
@@ -270,21 +272,29 @@ class Recorder:
         return opened
 
     def _prepare(
-        self, opened: EpochFolder, *, resume: bool, keep_epochs: int | None, overwrite: bool
+        self, opened: EpochFolder, *, resume: bool, keep: int | None, overwrite: bool
     ) -> None:
+        """Check all that is given against what is there, and only then remove any of it."""
         remove_unfinished(self.path)
-        if overwrite:
-            opened.discard_after(0)
-            remove_file(self.path)
-        elif resume:
+        if resume:
             opened.reopen(self.path)
-            keep = opened.last_epoch if keep_epochs is None else keep_epochs
-            if keep > opened.last_epoch:
+            keep = opened.n_epochs if keep is None else keep
+            if keep > opened.n_epochs:
                 raise RecorderError(
-                    f"keep_epochs is {keep}, but {opened.path} holds {opened.last_epoch} epochs."
+                    f"keep_epochs is {keep}, but {opened.path} holds {opened.n_epochs} epochs."
                 )
-            opened.discard_after(keep)
+            for epoch, types in opened.types(keep):
+                self._kinds.settle(kinds_of(types), f"in epoch {epoch} of {opened.path}")
+        for field, lookup in self._static.items():
+            given = kinds_of({"sample_id": lookup.ids, field: lookup.values})
+            self._kinds.settle(given, f"in the {field}s given")
+        if overwrite:
+            opened.clear()
+            remove_file(self.path)
         opened.describe(self._metadata)
+        if keep is not None:
+            opened.keep(keep)
+        self._known = opened.sample_ids()
 
     def _refuse(self, *places: Path) -> None:
         there = [place for place in places if place.exists()]
@@ -294,33 +304,26 @@ class Recorder:
                 "overwrite=True to replace it."
             )
 
-    def _ids(self, ids: Any) -> Column:
-        column = ids_or_labels("ids", ids)
-        if isinstance(column, np.ndarray):
-            kind = pa.int64()
-        else:
-            kind = column.type
-            if column.null_count:
-                raise RecorderError(f"{column.null_count} ids are null; every sample needs one.")
-        settled = len(self._known) or self._pending.n
-        if settled and len(column) and kind != self._known.type:
+    def _recorded(self) -> tuple[pa.Table, int]:
+        """Return the open epoch, with what is known of its samples, and how many were repeated."""
+        if not self._pending.n:
             raise RecorderError(
-                f"ids are {_kind(kind)}, but before, or in the labels, they were "
-                f"{_kind(self._known.type)}. Use one kind."
+                f"nothing was recorded since epoch {self._folder.last_epoch} ended; call record() "
+                "first."
             )
-        if not settled and len(column):
-            self._known = pa.array([], kind)
-        return column
+        table, n_repeated = self._pending.table()
+        ids = table["sample_id"].combine_chunks()
+        for field, lookup in self._static.items():
+            table = with_column(table, field, lookup.values_of(ids))
+        return table, n_repeated
 
     def _learn(self, ids: pa.Array) -> None:
         """Keep the ids ever seen in ascending order, as those given are."""
         if not len(self._known):
             self._known = ids
-        elif not ids.equals(self._known):
-            fresh = ids.filter(_not_in(ids, self._known))
-            if len(fresh):
-                known = pa.concat_arrays([self._known, fresh])
-                self._known = known.take(pa.array(stable_order(known)))
+        elif len(fresh := _others(ids, self._known)):
+            known = pa.concat_arrays([self._known, fresh])
+            self._known = known.take(pa.array(stable_order(known)))
 
     def _end_open_epoch(self) -> None:
         n = self._pending.n
@@ -358,36 +361,15 @@ class Recorder:
         warnings.warn(f"{self.path}: {message}", RecordingWarning, stacklevel=4)
 
 
-@final
-class _Lookup:
-    """A mapping from sample id to a value, as two Arrow arrays in ascending order of the ids."""
-
-    def __init__(self, field: str, mapping: Mapping[Any, Any]) -> None:
-        ids = names(f"the ids of {field}s", list(mapping.keys()))
-        values = names(f"{field}s", list(mapping.values()))
-        order = pa.array(stable_order(ids))
-        self.ids, self._values = ids.take(order), values.take(order)
-
-    def values_of(self, ids: pa.Array) -> pa.Array:
-        if ids.equals(self.ids):  # as in most epochs
-            return self._values
-        if not len(self.ids) or ids.type != self.ids.type:
-            return pa.nulls(len(ids), self._values.type)
-        return self._values.take(pc.index_in(ids, value_set=self.ids))
+def _ids(ids: Any) -> Column:
+    column = ids_or_labels("ids", ids)
+    if isinstance(column, pa.Array) and column.null_count:
+        raise RecorderError(f"{column.null_count} ids are null; every sample needs one.")
+    return column
 
 
-def _kind(kind: pa.DataType) -> str:
-    return "integers" if pa.types.is_integer(kind) else "strings"
-
-
-def _not_in(ids: pa.Array, others: pa.Array) -> pa.Array:
-    return pc.invert(pc.is_in(ids, value_set=others))
-
-
-def _with_column(table: pa.Table, field: str, values: pa.Array) -> pa.Table:
-    """Add a column; where records brought values of their own those count."""
-    if field not in table.column_names:
-        return table.append_column(field, values)
-    own = table[field].combine_chunks()
-    merged = pc.coalesce(own, values) if own.type == values.type else own
-    return table.set_column(table.column_names.index(field), field, merged)
+def _others(ids: pa.Array, than: pa.Array) -> pa.Array:
+    """Return the ids that are none of others, which are of one kind with them or empty."""
+    if not len(ids) or ids.equals(than):
+        return ids[:0]
+    return ids.filter(pc.invert(pc.is_in(ids, value_set=than)))

@@ -4,6 +4,8 @@ import subprocess
 import sys
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lossan import LossanError, Recorder, RecordingWarning, read_log
@@ -155,3 +157,68 @@ def test_a_second_process_is_refused(tmp_path):
     record_epochs(recorder, range(2))
     recorder.close()
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def foreign(path, epochs):
+    """Write a log as others do, its epochs by their own numbers."""
+    rows = [(i, epoch, float(place)) for place, epoch in enumerate(epochs) for i in ("a", "b")]
+    ids, numbers, losses = zip(*rows, strict=True)
+    pq.write_table(pa.table({"sample_id": ids, "epoch": numbers, "loss": losses}), path)
+
+
+@pytest.mark.parametrize("epochs", [range(8), [0], [0, 5, 10], [-3, -1, 0], [3, 10_000_000]])
+@pytest.mark.filterwarnings("ignore::lossan.RecordingWarning")
+def test_epochs_are_counted_whatever_their_numbers(epochs, tmp_path):
+    path, n = tmp_path / "run.parquet", len(epochs)
+    foreign(path, epochs)
+    with Recorder(path, resume=True) as recorder:
+        assert recorder.n_epochs == n
+        recorder.record(["a", "b"], [7.0, 7.0])
+        assert recorder.end_epoch().epoch == max(epochs) + 1
+        assert recorder.n_epochs == n + 1
+    log = read_log(path)
+    assert log.epochs.tolist() == [*epochs, max(epochs) + 1]
+    assert log.loss.tolist() == [[*range(n), 7]] * 2
+    with Recorder(path, resume=True, keep_epochs=n) as recorder:
+        assert recorder.n_epochs == n
+        record_epochs(recorder, [9], ids="ab")
+    assert read_log(path).epochs.tolist() == log.epochs.tolist()
+    with pytest.raises(LossanError, match=f"holds {n + 1} epochs"):
+        Recorder(path, resume=True, keep_epochs=n + 2)
+
+
+@pytest.mark.parametrize("epochs", [[0], [-1, 0], [0, 1]])
+def test_epochs_from_0_on_outlive_an_exception(epochs, tmp_path):
+    path = tmp_path / "run.parquet"
+    foreign(path, epochs)
+
+    def interrupted(**how):
+        with Recorder(path, **how) as recorder:
+            raise ZeroDivisionError(recorder.n_epochs)
+
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError, match=str(len(epochs))):
+            interrupted(resume=True)
+    with pytest.raises(LossanError, match="keep_epochs is 9"):
+        Recorder(path, resume=True, keep_epochs=9)
+    kept = pq.read_table(f"{path}.recording")
+    assert sorted(set(kept["epoch"].to_pylist())) == epochs
+    with pytest.raises(LossanError, match="already there"):
+        Recorder(path)
+    with Recorder(path, overwrite=True) as recorder:
+        assert recorder.n_epochs == 0
+        record_epochs(recorder, range(2))
+    assert read_log(path).epochs.tolist() == [1, 2]
+
+
+def test_a_damaged_log_does_not_count_over_its_recording(tmp_path):
+    path = tmp_path / "run.parquet"
+    recorder = Recorder(path)
+    record_epochs(recorder, range(2))
+    recorder._folder.release()  # as a crash does
+    path.write_bytes(b"PAR1 no log PAR1")
+    with pytest.raises(LossanError, match="damaged"):
+        Recorder(path, resume=True)
+    path.unlink()
+    with Recorder(path, resume=True) as recorder:
+        assert recorder.n_epochs == 2

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, final
@@ -19,6 +20,7 @@ from lossan.io._footer import open_parquet, read_footer, read_table
 from lossan.io._metadata import KEY, parse_metadata
 from lossan.io._read import scan_log
 from lossan.io._source import arrow_errors
+from lossan.io._types import value_type
 from lossan.io._write import write_folder, write_log
 from lossan.losslog import CHANNELS, STATIC_FIELDS, LossLog
 
@@ -26,6 +28,7 @@ from lossan.losslog import CHANNELS, STATIC_FIELDS, LossLog
 _KEPT = frozenset({"one_epoch", "infinite", "all_nan", "probability"})
 _ORDER = ("sample_id", "epoch", "loss", *STATIC_FIELDS, *CHANNELS)
 _CHANCES = 100  # to lock a folder that another process is just removing
+_EPOCH = re.compile(r"epoch-(-?\d+)\.parquet")  # below 0 in logs that others wrote
 _LOCK = ".lock"  # hidden, so that nobody takes it for a part of the log
 
 
@@ -58,8 +61,19 @@ class EpochFolder:
         except OSError as error:
             raise OutputError.from_os_error(path, error) from error
         self._remove_all(".*.tmp")
-        self._metadata = self._stated()
-        self.last_epoch = self._last()
+        self._numbers: list[int] = []
+        self._metadata: dict[str, Any] = {}
+        self._look()
+
+    @property
+    def n_epochs(self) -> int:
+        """How many epochs it holds, whatever their numbers: those of a log need not begin at 1."""
+        return len(self._numbers)
+
+    @property
+    def last_epoch(self) -> int:
+        """The number of the last epoch, 0 where there is none."""
+        return self._numbers[-1] if self._numbers else 0
 
     def describe(self, metadata: dict[str, Any]) -> None:
         """State what goes into every file, over what earlier epochs stated.
@@ -84,39 +98,43 @@ class EpochFolder:
         """
         if not log.exists():
             return
-        self.discard_after(0)
-        closed = _as_recorded(log)
+        closed = _as_recorded(log)  # first, for what cannot be read cannot count
+        self.clear()
         write_folder(closed, self.path, dict(closed.metadata))
         remove_file(log)  # for good: were it to come back it would count, not what follows
-        self._metadata = self._stated()
-        self.last_epoch = self._last()
+        self._look()
 
     def write(self, epoch: int, table: pa.Table) -> None:
         """Write an epoch; when this returns it survives kill -9 and a power cut."""
         table = table.append_column("epoch", pa.repeat(pa.scalar(epoch), len(table)))
-        table = table.select([f for f in _ORDER if f in table.column_names])
+        table = table.select([f for f in _ORDER if f in table.column_names and _known(table[f])])
         table = table.replace_schema_metadata(self._stored())
         with (
             atomic_file(self.path / f"epoch-{epoch:06d}.parquet") as file,
             create_parquet(file, table.schema) as writer,
         ):
             writer.write_table(table)
-        self.last_epoch = epoch
+        self._numbers.append(epoch)
 
-    def discard_after(self, epoch: int) -> None:
-        """Remove the epochs after one, the last first: a crash leaves no gap."""
-        for file in reversed(self._files()):
-            if _number(file) > epoch:
-                remove_file(file)
-        self.last_epoch = self._last()
+    def keep(self, n_epochs: int) -> None:
+        """Remove all but the first epochs, the last first: a crash leaves no gap."""
+        for file in reversed(self._files()[n_epochs:]):
+            remove_file(file)
+            self._numbers.pop()
+
+    def clear(self) -> None:
+        """Remove all epochs and forget what they stated."""
+        self.keep(0)
+        self._metadata = {}
+
+    def types(self, n_epochs: int) -> Iterator[tuple[int, dict[str, pa.DataType]]]:
+        """Yield the number of each of the first epochs and the types of its columns' values."""
+        for file in self._files()[:n_epochs]:
+            yield _number(file), {f.name: value_type(f.type) for f in _schema(file)}
 
     def sample_ids(self) -> pa.Array:
-        """Return every id recorded so far."""
+        """Return every id recorded so far; its epochs hold one kind of them."""
         columns = [_ids(file) for file in self._files()]
-        kinds = {column.type for column in columns}
-        if len(kinds) > 1:
-            message = "sample_id holds integers in some epochs and texts in others. Record anew."
-            raise LogError(str(self.path), [Fault("type", message)])
         return pc.unique(pa.chunked_array(columns or [pa.array([], pa.int64())]))
 
     def compact(self, target: Path) -> None:
@@ -175,6 +193,11 @@ class EpochFolder:
     def _stored(self) -> dict[bytes, bytes]:
         return {KEY: json.dumps(self._metadata).encode()}
 
+    def _look(self) -> None:
+        """See what is on disk."""
+        self._numbers = [_number(file) for file in self._files()]
+        self._metadata = self._stated()
+
     def _stated(self) -> dict[str, Any]:
         """Return what the last epoch on disk states about the run."""
         files = self._files()
@@ -185,10 +208,8 @@ class EpochFolder:
         return parse_metadata(stored.get(KEY), str(files[-1]))
 
     def _files(self) -> list[Path]:
-        return sorted(self.path.glob("epoch-*.parquet"), key=_number)
-
-    def _last(self) -> int:
-        return max((_number(file) for file in self._files()), default=0)
+        there = self.path.glob("epoch-*.parquet")
+        return sorted((file for file in there if _EPOCH.fullmatch(file.name)), key=_number)
 
 
 def _as_recorded(log: Path) -> LossLog:
@@ -220,8 +241,11 @@ def _schema(file: Path) -> pa.Schema:
 
 
 def _number(file: Path) -> int:
-    match = re.fullmatch(r"epoch-(\d+)", file.stem)
-    return int(match[1]) if match else 0
+    return int(file.stem.removeprefix("epoch-"))
+
+
+def _known(column: pa.ChunkedArray) -> bool:
+    return not pa.types.is_null(column.type)
 
 
 def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -1,0 +1,112 @@
+"""What a Recorder is given when it is made, checked before anything is recorded."""
+
+import json
+import os
+from collections.abc import Mapping
+from operator import index
+from reprlib import repr as brief
+from typing import Any, final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lossan.arrays import names, to_numpy
+from lossan.errors import RecorderError
+from lossan.losslog import check_metadata, stamp
+from lossan.order import stable_order
+
+
+@final
+class Lookup:
+    """A mapping from sample id to a value, as two Arrow arrays in ascending order of the ids."""
+
+    def __init__(self, field: str, mapping: Mapping[Any, Any]) -> None:
+        self.ids = self.values = pa.nulls(0)
+        if not mapping:
+            return
+        ids = names(f"the ids of {field}s", list(mapping.keys()))
+        values = names(f"{field}s", list(mapping.values()))
+        order = pa.array(stable_order(ids))
+        self.ids, self.values = ids.take(order), values.take(order)
+
+    def values_of(self, ids: pa.Array) -> pa.Array:
+        """Return the value of each sample, null where there is none."""
+        if ids.equals(self.ids):  # as in most epochs
+            return self.values
+        if not len(self.ids):
+            return pa.nulls(len(ids), self.values.type)
+        return self.values.take(pc.index_in(ids, value_set=self.ids))
+
+
+def with_column(table: pa.Table, field: str, values: pa.Array) -> pa.Table:
+    """Add a column; where records brought values of their own those count."""
+    if field not in table.column_names:
+        return table.append_column(field, values)
+    both = (table[field].combine_chunks(), values)
+    typed = [column for column in both if not pa.types.is_null(column.type)]
+    merged = pc.coalesce(*typed) if typed else values
+    return table.set_column(table.column_names.index(field), field, merged)
+
+
+def kept_epochs(count: Any, *, resume: bool) -> int | None:
+    """Return how many epochs to keep, or raise a RecorderError for what is no such number."""
+    if count is None:
+        return None
+    if not resume:
+        raise RecorderError(
+            f"keep_epochs is {count!r}, but nothing is resumed: it says how many recorded epochs "
+            "to keep. Pass resume=True as well, or leave it out."
+        )
+    try:
+        whole = -1 if isinstance(count, bool) else index(count)
+    except TypeError:
+        whole = -1
+    if whole < 0:
+        raise RecorderError(
+            f"keep_epochs is {count!r}; allowed: an integer from 0 on, how many of the recorded "
+            "epochs to keep, or None for all."
+        )
+    return whole
+
+
+def stamped(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metadata as it goes into a log, of plain JSON values.
+
+    Parameters
+    ----------
+    metadata : mapping
+        Numbers and arrays of numpy and of frameworks become plain ones, paths strings.
+
+    Raises
+    ------
+    RecorderError
+        For what JSON cannot hold, or what contradicts the format.
+    """
+    plain = {str(key): _plain(f"metadata[{key!r}]", value) for key, value in metadata.items()}
+    stated = stamp(plain)
+    if faults := check_metadata(stated):
+        raise RecorderError(f"metadata given to the Recorder: {faults[0].message}")
+    return stated
+
+
+def _plain(where: str, value: Any) -> Any:
+    try:
+        value = _unwrapped(value)
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RecorderError(
+            f"{where} is {brief(value)}, which JSON cannot hold ({error}). Allowed: strings, "
+            "finite numbers, booleans, None, paths, arrays, and lists and mappings of these."
+        ) from error
+    return value
+
+
+def _unwrapped(value: Any) -> Any:
+    """Bring arrays, paths and mappings, however deep they stand, to what JSON knows."""
+    if isinstance(value, Mapping):
+        return {_unwrapped(key): _unwrapped(held) for key, held in value.items()}
+    if hasattr(value, "__array__"):  # any framework's, of one number too
+        value = to_numpy(value).tolist()
+    if isinstance(value, list | tuple):
+        return [_unwrapped(held) for held in value]
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
