@@ -26,7 +26,8 @@ class Pending:
 
     The training thread only keeps what it is given. A thread makes tables of it meanwhile, and
     drops records of samples that were recorded again where they become many: four million records,
-    or four of each sample, are kept at most. Each column is of one kind throughout.
+    or four of each sample, are kept at most. Calls do not overlap: the Recorder sees to it. Each
+    column is of one kind throughout.
     """
 
     def __init__(self) -> None:

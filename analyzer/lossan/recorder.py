@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any, Self, final
 
@@ -129,6 +130,7 @@ class Recorder:
         for lookup in self._static.values():
             self._learn(lookup.ids)
         self._pending = Pending()
+        self._lock = Lock()  # of what is pending, and of the kinds
         self._told: set[str] = set()
         self._closed = False
 
@@ -139,6 +141,9 @@ class Recorder:
 
     def record(self, ids: Any, losses: Any, *, labels: Any = None, **channels: Any) -> None:
         """Record the losses of some samples at the current epoch.
+
+        Several threads may call it at once; `end_epoch` and `close` are called by one, when the
+        others' calls for the epoch have come back.
 
         Parameters
         ----------
@@ -179,11 +184,14 @@ class Recorder:
                     f"{n} ids but {len(column)} values of {name}: each needs one value a sample."
                 )
         if n:
-            self._kinds.settle(kinds_of(batch), "in an earlier call of record()")
-            self._pending.add(batch, n)
+            with self._lock:
+                self._kinds.settle(kinds_of(batch), "in an earlier call of record()")
+                self._pending.add(batch, n)
 
     def end_epoch(self) -> EpochReport:
         """Write what was recorded since the last call to disk, as one epoch.
+
+        A record that another thread brings meanwhile waits, and belongs to the next epoch.
 
         Returns
         -------
@@ -196,13 +204,14 @@ class Recorder:
         OutputError
             When it cannot be written; what was recorded is kept for another try.
         """
-        table, n_repeated = self._recorded()
-        ids = table["sample_id"].combine_chunks()
-        missed = _others(self._known, ids)
-        epoch = self._folder.last_epoch + 1
-        report = EpochReport(epoch, len(ids), len(missed), n_repeated)
-        self._folder.write(epoch, table)
-        self._pending.clear()
+        with self._lock:
+            table, n_repeated = self._recorded()
+            ids = table["sample_id"].combine_chunks()
+            missed = _others(self._known, ids)
+            epoch = self._folder.last_epoch + 1
+            report = EpochReport(epoch, len(ids), len(missed), n_repeated)
+            self._folder.write(epoch, table)
+            self._pending.clear()
         self._learn(ids)
         self._tell(report, missed, table)
         return report
