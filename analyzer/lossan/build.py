@@ -293,8 +293,9 @@ def _check_finite(
 
 
 def _check_channels(draft: Draft, invalid: str) -> None:
-    if "margin" in draft.channels and len(draft.sample_id):
-        _check_finite(draft, ("margin is", "margins are"), draft.channels["margin"], invalid)
+    margin = draft.channels.get("margin")
+    if margin is not None and margin.shape == draft.loss.shape:  # another is a fault already
+        _check_finite(draft, ("margin is", "margins are"), margin, invalid)
     for name in PROBABILITIES:
         values = draft.channels.get(name)
         if values is None:

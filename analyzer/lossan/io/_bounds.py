@@ -55,11 +55,6 @@ class Chunk:
     ends: tuple[bytes, bytes] | None
     constant: int | None
 
-    @property
-    def is_text(self) -> bool:
-        """Whether its values may be of any length."""
-        return self.kind in (_BYTE_ARRAY, _FIXED)
-
 
 @dataclass(frozen=True)
 class Group:
@@ -67,6 +62,8 @@ class Group:
 
     Parameters
     ----------
+    number : int
+        Its place in the file.
     rows : int
     chunks : dict
         By the path of the column, pieces joined by dots.
@@ -74,6 +71,7 @@ class Group:
         Bytes of text that the file may stand for.
     """
 
+    number: int
     rows: int
     chunks: dict[str, Chunk]
     room: int
@@ -97,7 +95,12 @@ class Group:
         for path, chunk in self.chunks.items():
             if any(path == column or path.startswith(f"{column}.") for column in columns):
                 with _kinds_of_value(f"a page of {path}"):
-                    widest = max(widest, _check_chunk(file, path, chunk, self.room))
+                    total, row = _check_chunk(file, path, chunk, self.room)
+                    if total > self.room:  # were the longest text of a dictionary in every row
+                        total = _text_bytes(file, self.number, path, total)
+                    if total > self.room:
+                        raise _too_much(path, total)
+                    widest = max(widest, row)
         return max(1, self.room // widest) if widest else None
 
 
@@ -112,7 +115,9 @@ def check_footer(footer: Struct, size: int) -> tuple[Group, ...]:
     with _kinds_of_value("its footer"):
         leaves = _leaves(footer[2])
         room = _FREE_BYTES + _BYTES_EACH * size
-        groups = tuple(_group(group, leaves, size, room) for group in footer[4])
+        groups = tuple(
+            _group(number, group, leaves, size, room) for number, group in enumerate(footer[4])
+        )
         rows = footer[3]
         if sum(group.rows for group in groups) != rows:
             raise pa.ArrowInvalid(f"its footer claims {rows} rows, its row groups others")
@@ -182,7 +187,7 @@ def _leaves(schema: list[Struct]) -> list[_Leaf]:
     return found
 
 
-def _group(group: Struct, leaves: list[_Leaf], size: int, room: int) -> Group:
+def _group(number: int, group: Struct, leaves: list[_Leaf], size: int, room: int) -> Group:
     rows, columns = group[3], group[1]
     if rows < 0 or len(columns) != len(leaves):
         raise pa.ArrowInvalid(
@@ -199,7 +204,7 @@ def _group(group: Struct, leaves: list[_Leaf], size: int, room: int) -> Group:
             raise pa.ArrowInvalid(f"{path} has {chunk.values} values in {rows} rows")
         if leaf.kind == _FIXED and not 0 <= leaf.width * chunk.values <= room:
             raise pa.ArrowInvalid(f"{path} claims {chunk.values:,} values of {leaf.width:,} bytes")
-    return Group(rows, chunks, room)
+    return Group(number, rows, chunks, room)
 
 
 def _chunk(about: Struct, path: str, leaf: _Leaf, size: int) -> Chunk:
@@ -220,13 +225,15 @@ def _chunk(about: Struct, path: str, leaf: _Leaf, size: int) -> Chunk:
     return Chunk(kind, values, start, held, codec, ends, constant)
 
 
-def _check_chunk(file: IO[bytes], path: str, chunk: Chunk, room: int) -> int:
-    """Hold the pages of a chunk against its values; return the most bytes a value may become.
+def _check_chunk(file: IO[bytes], path: str, chunk: Chunk, room: int) -> tuple[int, int]:
+    """Hold the pages of a chunk against its values.
 
-    That is 0 where all its values together cannot become too large.
+    Returns the most bytes that they become, and a value of them where not all at once should be
+    decoded: 0 where that does not matter.
     """
     place, stop = chunk.start, chunk.start + chunk.size
-    total, widest = 0, 0
+    total, most, widest = 0, 0, 0
+    of_bytes = chunk.kind in (_BYTE_ARRAY, _FIXED)  # of the latter the footer bounds the values
     while place < stop:
         head, length = _page_head(file, place, stop, path)
         values, encoding = _page_values(head)
@@ -235,18 +242,36 @@ def _check_chunk(file: IO[bytes], path: str, chunk: Chunk, room: int) -> int:
             raise pa.ArrowInvalid(f"a page of {path} claims {held} bytes, more than there are")
         is_dictionary = head.get(1) == _DICTIONARY_PAGE
         total += claimed
-        if chunk.is_text:
-            if is_dictionary and claimed * chunk.values > room:
-                longest = _longest(file, place + length, held, claimed, chunk)
-                total = max(total, longest * chunk.values)
-            elif encoding == _DELTA_BYTE_ARRAY:
-                widest = max(widest, claimed)
-        elif not is_dictionary and claimed > _WIDEST * values + _HEAD:
+        if chunk.kind == _BYTE_ARRAY and is_dictionary and claimed * chunk.values > room:
+            most = chunk.values * _longest(file, place + length, held, claimed, chunk)
+        elif chunk.kind == _BYTE_ARRAY and encoding == _DELTA_BYTE_ARRAY:
+            widest = max(widest, claimed)
+        elif not (is_dictionary or of_bytes) and claimed > _WIDEST * values + _HEAD:
             raise pa.ArrowInvalid(f"a page of {path} claims {claimed:,} bytes of {values} numbers")
-        if total > room and (chunk.is_text or is_dictionary):
-            raise pa.ArrowInvalid(f"{path} claims {total:,} bytes, more than its file can hold")
+        if total > room and (of_bytes or is_dictionary):
+            raise _too_much(path, total)
         place += length + held
-    return widest
+    return most, widest
+
+
+def _too_much(path: str, total: int) -> pa.ArrowInvalid:
+    return pa.ArrowInvalid(f"{path} claims {total:,} bytes, more than its file can hold")
+
+
+def _text_bytes(file: IO[bytes], group: int, path: str, most: int) -> int:
+    """Return the bytes of a column's texts, each as often as it stands; at most what is stated."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    file.seek(0)
+    column = pq.ParquetFile(file, read_dictionary=[path]).read_row_group(group, [path]).column(0)
+    total = 0
+    for texts in column.chunks:
+        if not pa.types.is_dictionary(texts.type):
+            return most
+        lengths = pc.fill_null(pc.binary_length(texts.dictionary), 0)
+        total += pc.sum(lengths.take(texts.indices)).as_py() or 0
+    return total
 
 
 def _page_head(file: IO[bytes], place: int, stop: int, path: str) -> tuple[Struct, int]:

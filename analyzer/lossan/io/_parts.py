@@ -239,7 +239,7 @@ def _range(footer: Footer, schema: pa.Schema, column: str) -> tuple[int, int] | 
     signed = pa.types.is_signed_integer(kind)
     for group in footer.groups:
         ends = group.chunks[column].ends if column in group.chunks else None
-        if ends is None or {len(end) for end in ends} > {4, 8}:
+        if ends is None or not {len(end) for end in ends} <= {4, 8}:
             return None
         low.append(int.from_bytes(ends[0], "little", signed=signed))
         high.append(int.from_bytes(ends[1], "little", signed=signed))
