@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,8 @@ BUCKET_CELLS = 1 << 23
 """Losses of a bucket, about."""
 _SAMPLED = 1 << 20  # ids that the bounds of the buckets are taken from
 _MOST_EPOCHS = 1 << 16
+_SHORT = 64  # bytes of an id that cost little
+_COMPARED = 1 << 26  # bytes of ids that are compared at a time
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,8 @@ class Plan:
     metadata : dict
         The log's own.
     bounds : pyarrow.Array
-        Ascending ids: bucket b holds those from bounds[b - 1] up to below bounds[b].
+        Ascending ids, or how they begin: bucket b holds those from bounds[b - 1] up to below
+        bounds[b].
     epochs : ndarray of int64
         All epochs of the log, ascending; empty for a wide one.
     n_epochs : int
@@ -122,10 +126,32 @@ def survey(tasks: Tasks, cut: Cut) -> Survey:
 
 
 def bounds_of(ids: pa.Array, n_buckets: int) -> pa.Array:
-    """Return ascending ids that cut samples into buckets of about equal size."""
+    """Return ascending ids that cut samples into buckets of about equal size.
+
+    Of a long text no more than tells it from the bound before: one long id is no reason to compare
+    all ids that far.
+
+    Examples
+    --------
+    >>> bounds_of(pa.array(["a", "b", "c" * 100_000]), 3).to_pylist() == [b"b", b"c" * 64]
+    True
+    """
     ordered = ids.take(pc.sort_indices(ids))
     places = np.arange(1, n_buckets) * len(ordered) // n_buckets
-    return pc.unique(ordered.take(pa.array(places)))
+    bounds = pc.unique(ordered.take(pa.array(places)))
+    if pa.types.is_integer(bounds.type):
+        return bounds
+    names = bounds.cast(pa.large_binary()).to_pylist()
+    short = [_shortened(one, before) for before, one in pairwise([b"", *names])]
+    return pa.array(short, pa.large_binary())
+
+
+def _shortened(name: bytes, before: bytes) -> bytes:
+    """Cut a name that is long where it differs from a lesser one."""
+    if len(name) <= _SHORT:
+        return name
+    ends = (i for i, (a, b) in enumerate(zip(before, name, strict=False), 1) if a != b)
+    return name[: max(_SHORT, next(ends, len(before) + 1))]
 
 
 def _joined(chunks: list[pa.Array]) -> pa.Array:
@@ -237,11 +263,15 @@ def bucket_of(bounds: pa.Array, ids: pa.Array) -> NDArray[np.uint16]:
         return np.zeros(len(ids), np.uint16)
     if pa.types.is_integer(ids.type):
         values = pc.fill_null(ids, np.iinfo(np.int64).min).to_numpy()
-        edges = bounds.to_numpy()
-    else:
-        values, edges = (
-            pc.fill_null(column, "").cast(pa.large_binary()).to_numpy(zero_copy_only=False)
-            for column in (ids, bounds)
-        )
-        values, edges = values.astype("S"), edges.astype("S")
-    return np.searchsorted(edges, values, side="right").astype(np.uint16)
+        return np.searchsorted(bounds.to_numpy(), values, side="right").astype(np.uint16)
+    edges = bounds.cast(pa.large_binary()).to_numpy(zero_copy_only=False).astype("S")
+    rows = max(1, _COMPARED // edges.itemsize)
+    found = [_place(edges, ids.slice(start, rows)) for start in range(0, len(ids), rows)]
+    return np.concatenate(found) if found else np.zeros(0, np.uint16)
+
+
+def _place(edges: NDArray[np.bytes_], ids: pa.Array) -> NDArray[np.uint16]:
+    """Return how many edges each text reaches; what goes beyond the longest edge cannot tell."""
+    texts = pc.fill_null(ids, "").cast(pa.large_binary())
+    cut = pc.binary_slice(texts, 0, edges.itemsize).to_numpy(zero_copy_only=False)
+    return np.searchsorted(edges, cut.astype("S"), side="right").astype(np.uint16)

@@ -107,18 +107,36 @@ def group_batches(
         most = _checked(source, group, stored if there is None else there)
         rows = BATCH_ROWS if most is None else min(most, BATCH_ROWS)
         decoded = 0
+        plain = None
         for batch in file.iter_batches(rows, [number], there, use_threads=False):
             if most is not None:
                 decoded += batch.nbytes
                 if decoded > group.room:
                     raise pa.ArrowInvalid("its texts take more memory than its file can hold")
-            yield batch
+            plain = plain or _as_read(batch.schema)
+            yield batch if batch.schema.equals(plain) else batch.cast(plain)
+
+
+def _as_read(schema: pa.Schema) -> pa.Schema:
+    """Return a schema with texts in place of views of them: Arrow cannot yet take rows of those."""
+    return pa.schema([f.with_type(_without_view(f.type)) for f in schema], schema.metadata)
+
+
+def _without_view(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_string_view(kind):
+        return pa.large_string()
+    for is_one, make in ((pa.types.is_list, pa.list_), (pa.types.is_large_list, pa.large_list)):
+        if is_one(kind) and pa.types.is_string_view(kind.value_type):
+            return make(pa.large_string())
+    if pa.types.is_fixed_size_list(kind) and pa.types.is_string_view(kind.value_type):
+        return pa.list_(pa.large_string(), kind.list_size)
+    return kind
 
 
 def read_table(source: Any, columns: list[str] | None = None) -> pa.Table:
     """Read a whole Parquet file, checked as `group_batches` does."""
     footer = read_footer(source)
-    schema = open_parquet(source, footer).schema_arrow
+    schema = _as_read(open_parquet(source, footer).schema_arrow)
     if columns is not None:
         missing = [c for c in columns if schema.names.count(c) != 1]
         if missing:

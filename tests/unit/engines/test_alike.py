@@ -1,0 +1,126 @@
+"""What a log may hold, and what is said of it, is the same in memory and beyond it."""
+
+import tracemalloc
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pandas.testing import assert_frame_equal
+
+import lossan
+from lossan.engines import _run, analyze_large
+from lossan.engines._shuffle import bounds_of, bucket_of
+from lossan.errors import LogError
+
+
+@pytest.fixture(autouse=True)
+def small_buckets(monkeypatch):
+    monkeypatch.setattr(_run, "UNIT_ROWS", 300)
+    monkeypatch.setattr(_run, "BUCKET_CELLS", 400)
+
+
+def rows(n=300, n_epochs=4, **columns):
+    """A long log as a table, one epoch after another."""
+    rng = np.random.default_rng(0)
+    level = np.where(rng.random(n) < 0.1, 2.0, 0.3)
+    fields = {
+        "sample_id": np.tile(np.arange(n), n_epochs),
+        "epoch": np.repeat(np.arange(n_epochs), n),
+        "loss": (level * rng.gamma(4, 0.25, (n_epochs, n))).ravel(),
+    }
+    return pa.table(fields | columns)
+
+
+def names(n=300, repeated=4, kind=None):
+    return pa.array([f"img-{i:04d}.png" for i in range(n)] * repeated, kind or pa.string())
+
+
+def both_say(path):
+    """Return the message of the error that both engines raise."""
+    with pytest.raises(LogError) as local:
+        lossan.analyze(path)
+    with pytest.raises(LogError) as disk, analyze_large(str(path)):
+        pass
+    assert str(local.value) == str(disk.value)
+    return str(local.value)
+
+
+def both_find(path):
+    """Return the findings, which must be those of both engines."""
+    expected = lossan.analyze(path).findings
+    with analyze_large(str(path)) as result:
+        found, _ = result.head(len(expected))
+    assert_frame_equal(found.to_pandas(), expected)
+    return expected
+
+
+@pytest.mark.parametrize("long_ones", [[], [5], [5, 6], [*range(0, 300, 7)]])
+def test_ids_go_to_buckets_in_their_order_however_long_some_are(long_ones):
+    texts = [f"img-{i:04d}.png" for i in range(300)]
+    for i in long_ones:
+        texts[i] = "ä" * 20_000 + texts[i]
+    ids = pa.array(texts, pa.large_string())
+    bucket = bucket_of(bounds_of(ids, 8), ids)
+    assert len(set(bucket.tolist())) == 8
+    order = np.argsort(np.array([t.encode() for t in texts], object), kind="stable")
+    assert (np.diff(bucket[order].astype(int)) >= 0).all()
+    views = ids.cast(pa.string())
+    assert bucket_of(bounds_of(views, 8), views).tolist() == bucket.tolist()
+
+
+def test_one_long_id_takes_no_memory_for_the_others():
+    texts = [*(f"img-{i:06d}.png" for i in range(50_000)), "z" * 200_000]
+    ids = pa.array(texts, pa.large_string())
+    bounds = bounds_of(pa.array(sorted(texts)[-8:], pa.large_string()), 8)
+    tracemalloc.start()
+    bucket = bucket_of(bounds, ids)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 28
+    assert bucket[-1] == bucket.max()
+
+
+def test_a_log_with_one_long_id(tmp_path):
+    ids = [*names(299, 1).to_pylist(), "x" * 100_000]
+    loss = list(np.random.default_rng(0).gamma(2, 0.5, (300, 4)))
+    pq.write_table(pa.table({"sample_id": ids, "loss": loss}), tmp_path / "log.parquet")
+    assert "x" * 100_000 in set(both_find(tmp_path / "log.parquet")["sample_id"])
+
+
+@pytest.mark.parametrize("fields", [["sample_id"], ["label", "predicted", "path", "group"]])
+def test_views_of_texts_are_texts(tmp_path, fields):
+    views = {field: names(kind=pa.string_view()) for field in fields}
+    texts = {field: column.cast(pa.string()) for field, column in views.items()}
+    pq.write_table(rows(**views), tmp_path / "views.parquet")
+    pq.write_table(rows(**texts), tmp_path / "texts.parquet")
+    found = both_find(tmp_path / "views.parquet")
+    assert_frame_equal(found, lossan.analyze(tmp_path / "texts.parquet").findings)
+
+
+@pytest.mark.parametrize("layout", ["lists", "numbered"])
+def test_views_of_texts_in_wide_logs(tmp_path, layout):
+    loss = np.random.default_rng(0).gamma(2, 0.5, (300, 2))
+    view, kind = names(repeated=1, kind=pa.string_view()), pa.list_(pa.string_view())
+    if layout == "lists":
+        said = pa.array([[i, i] for i in view.to_pylist()], kind)
+        columns = {"loss": list(loss), "predicted": said}
+    else:
+        columns = {f"loss_{e}": loss[:, e] for e in (0, 1)}
+        columns |= {f"predicted_{e}": view for e in (0, 1)}
+    pq.write_table(pa.table({"sample_id": view, "label": view, **columns}), tmp_path / "w.parquet")
+    both_find(tmp_path / "w.parquet")
+
+
+def test_a_table_of_views_is_read_whole(tmp_path):
+    table = pa.table({"sample_id": names(9, 1, pa.string_view()), "label": [0, 1, 1] * 3})
+    pq.write_table(table, tmp_path / "labels.parquet")
+    read = lossan.io.read_labels(tmp_path / "labels.parquet").table
+    assert read["sample_id"].to_pylist() == table["sample_id"].to_pylist()
+
+
+def test_an_epoch_that_is_null_is_told(tmp_path):
+    epoch = pa.array(np.repeat(np.arange(4), 300), mask=np.arange(1200) == 5)
+    table = rows(sample_id=names(kind=pa.string_view()), epoch=epoch)
+    pq.write_table(table, tmp_path / "log.parquet")
+    assert "epoch is null in 1 row" in both_say(tmp_path / "log.parquet")
