@@ -133,8 +133,9 @@ class Result:
         )
 
     def head(self, count: int) -> tuple[pa.Table, NDArray[np.float32]]:
-        """Return the first findings and their losses, without ranking all samples."""
+        """Return the first findings that have a score, and their losses, without ranking all."""
         rows = first_ranked(self.detection.score, count)
+        rows = rows[~np.isnan(self.detection.score[rows])]
         return self._of(rows), self.log.loss[rows]
 
     def save(self, folder: str | Path) -> list[str]:

@@ -107,7 +107,7 @@ class LargeResult:
         )
 
     def head(self, count: int) -> tuple[pa.Table, NDArray[np.float32]]:
-        """Return the first findings, ranked, and their losses; 10,000 at most."""
+        """Return the first findings that have a score, and their losses; 10,000 at most."""
         found = self._first(count)
         order = _ranking(found, count)
         return self._table(found, order), found.log.loss[order]

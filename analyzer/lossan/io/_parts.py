@@ -13,6 +13,7 @@ import pyarrow as pa
 from lossan.errors import Fault, LogError
 from lossan.io._bounds import Group
 from lossan.io._footer import Footer
+from lossan.io._metadata import KEY, parse_metadata
 from lossan.io._options import ReadOptions, find_columns
 from lossan.io._source import Part, arrow_errors
 from lossan.io._types import Columns, check_types, family
@@ -146,21 +147,18 @@ def open_parts(parts: list[Part], options: ReadOptions) -> tuple[Parts, dict[byt
     metadata: dict[bytes, bytes] = {}
     n_rows = 0
     ranges: dict[str, tuple[int, int] | None] = {}
+    modes: dict[str, str] = {}
     for part in parts:
-        with arrow_errors(part.name):
-            footer = part.footer()
-            schema = part.schema(footer)
         part_faults: list[Fault] = []
-        columns = find_columns(
-            schema, options, epoch_in_path=part.epoch is not None, faults=part_faults
-        )
-        if columns is not None:
-            check_types(schema, columns, part_faults)
-        if part_faults or columns is None:
+        opened = _open(part, options, part_faults)
+        if opened is None:
             if len(parts) > 1:
                 part_faults = [Fault(f.code, f"{part.name}: {f.message}") for f in part_faults]
             faults += part_faults
             continue
+        footer, schema, columns, recorded = opened
+        if recorded is not None:
+            modes.setdefault(recorded, part.name)
         if first is None:
             first, metadata = (columns, schema, part.name), schema.metadata or {}
             ranges = dict.fromkeys(("sample_id", "epoch"))
@@ -168,9 +166,33 @@ def open_parts(parts: list[Part], options: ReadOptions) -> tuple[Parts, dict[byt
             faults += _disagreements(first, columns, schema, part.name)
         n_rows += footer.n_rows
         _widen(ranges, part, footer, schema, columns, is_first=n_rows == footer.n_rows)
+    if len(modes) > 1:
+        shown = ", ".join(f"{mode} ({name})" for mode, name in sorted(modes.items()))
+        message = f"its parts were recorded in different ways: {shown}. Analyse them apart."
+        faults.append(Fault("recorded", message))
     if faults or first is None:
         raise LogError(parts[0].name if len(parts) == 1 else "the directory", faults)
     return Parts(parts, first[0], n_rows, first[1], ranges), metadata
+
+
+def _open(
+    part: Part, options: ReadOptions, faults: list[Fault]
+) -> tuple[Footer, pa.Schema, Columns, str | None] | None:
+    """Return a part's footer, schema, columns and how it was recorded; None where it has faults."""
+    try:
+        with arrow_errors(part.name):
+            footer = part.footer()
+            schema = part.schema(footer)
+        recorded = parse_metadata((schema.metadata or {}).get(KEY), part.name).get("recorded")
+    except LogError as error:
+        faults += error.faults
+        return None
+    columns = find_columns(schema, options, epoch_in_path=part.epoch is not None, faults=faults)
+    if columns is not None:
+        check_types(schema, columns, faults)
+    if faults or columns is None:
+        return None
+    return footer, schema, columns, recorded if isinstance(recorded, str) else None
 
 
 def _disagreements(

@@ -74,7 +74,8 @@ def cut_log(source: str, options: ReadOptions, *, unit_rows: int) -> Iterator[Cu
         try:
             opened, stored = open_parts(parts, options)
         except LogError as error:
-            raise LogError(source, error.faults) from error
+            where = source if error.where == "the directory" else error.where
+            raise LogError(where, error.faults) from error
         metadata = parse_metadata(stored.get(KEY), parts[0].name)
         yield Cut([u for p in parts for u in _units(p, unit_rows)], opened, metadata)
 

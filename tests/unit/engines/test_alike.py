@@ -1,5 +1,6 @@
 """What a log may hold, and what is said of it, is the same in memory and beyond it."""
 
+import json
 import tracemalloc
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import lossan
+from lossan.cli import run
 from lossan.engines import _run, analyze_large
 from lossan.engines._shuffle import bounds_of, bucket_of
 from lossan.errors import LogError
@@ -124,3 +126,70 @@ def test_an_epoch_that_is_null_is_told(tmp_path):
     table = rows(sample_id=names(kind=pa.string_view()), epoch=epoch)
     pq.write_table(table, tmp_path / "log.parquet")
     assert "epoch is null in 1 row" in both_say(tmp_path / "log.parquet")
+
+
+def parts(folder, count=4, **kinds):
+    """Write a folder of parts with metadata of their own; return their files."""
+    folder.mkdir()
+    table, files = rows(), [folder / f"p{number}.parquet" for number in range(count)]
+    for number, file in enumerate(files):
+        said = json.dumps({"recorded": kinds.get(file.stem, "train")})
+        part = table.slice(number * 300, 300).replace_schema_metadata({"lossan": said})
+        pq.write_table(part, file)
+    return files
+
+
+def test_all_damaged_parts_are_named_at_once(tmp_path):
+    files = parts(tmp_path / "log")
+    for file in (files[1], files[3]):
+        whole = bytearray(file.read_bytes())
+        start = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+        whole[start : start + 40] = b"\xff" * 40
+        file.write_bytes(whole)
+    said = both_say(tmp_path / "log")
+    assert said.startswith(f"{tmp_path / 'log'} has 2 faults:")
+    assert "1. p1.parquet: it is damaged" in said
+    assert "2. p3.parquet: it is damaged" in said
+
+
+def test_a_part_damaged_inside_is_named(tmp_path):
+    file = parts(tmp_path / "log")[2]
+    whole = bytearray(file.read_bytes())
+    whole[4:204] = b"\xff" * 200
+    file.write_bytes(whole)
+    assert both_say(tmp_path / "log").startswith("p2.parquet: it is damaged")
+
+
+def test_one_damaged_file_is_named(tmp_path):
+    file = parts(tmp_path / "log", 1)[0]
+    file.write_bytes(file.read_bytes()[:-60] + b"\xff" * 52 + file.read_bytes()[-8:])
+    assert both_say(file).startswith(f"{file}: it is damaged")
+
+
+def test_parts_recorded_in_different_ways_are_refused(tmp_path):
+    parts(tmp_path / "log", p2="eval")
+    said = both_say(tmp_path / "log")
+    assert "its parts were recorded in different ways: eval (p2.parquet), train (p0.parq" in said
+
+
+def test_metadata_that_is_none_is_told_of_every_part(tmp_path):
+    for file in parts(tmp_path / "log")[2:]:
+        pq.write_table(pq.read_table(file).replace_schema_metadata({"lossan": "{"}), file)
+    said = both_say(tmp_path / "log")
+    assert "p2.parquet: its metadata is not JSON" in said
+    assert "p3.parquet: its metadata is not JSON" in said
+
+
+@pytest.mark.parametrize("engine", ["local", "disk"])
+def test_samples_without_a_score_are_no_suspects(tmp_path, engine, capsys):
+    few = {
+        "sample_id": [1, 1, 2, 2, 3, 3, 4, 5],
+        "epoch": [0, 1, 0, 1, 0, 1, 0, 1],
+        "loss": [1.0, 2.0, 0.1, 0.2, 3.0, 1.0, 4.0, 5.0],
+    }
+    pq.write_table(pa.table(few), tmp_path / "few.parquet")
+    assert run(["analyze", str(tmp_path / "few.parquet"), "--engine", engine, "--top", "20"]) == 0
+    shown = capsys.readouterr().out
+    assert "2 could not be scored" in shown
+    assert "The 3 most suspicious" in shown
+    assert "nan" not in shown
