@@ -11,6 +11,8 @@ from lossan.errors import LossanError, OptionError
 _A = TypeVar("_A")
 _R = TypeVar("_R")
 _SECONDS = 15.0  # that a scheduler may take to answer
+_WAIT_SECONDS = 30.0  # that its workers may take to come
+_log = logging.getLogger(__name__)
 
 
 @final
@@ -58,7 +60,7 @@ def dask_tasks(scheduler: str | None, progress: Progress | None) -> Iterator[Das
     Raises
     ------
     OptionError
-        When Dask is not installed or the scheduler does not answer.
+        When Dask is not installed, the scheduler does not answer or no worker comes to it.
     """
     try:
         from distributed import Client, LocalCluster
@@ -78,15 +80,42 @@ def dask_tasks(scheduler: str | None, progress: Progress | None) -> Iterator[Das
         ):
             yield DaskTasks(client, progress)
         return
+    with _connected(scheduler) as client:
+        _wait_for_workers(client, scheduler)
+        yield DaskTasks(client, progress)
+
+
+def _connected(scheduler: str) -> Any:
+    from distributed import Client
+
     try:
-        client = Client(scheduler, timeout=_SECONDS)
+        return Client(scheduler, timeout=_SECONDS)
+    except TypeError as error:  # how Dask says that it has nothing to speak tls or ucx with
+        raise OptionError(
+            f"--scheduler {scheduler}: Dask cannot speak {scheduler.partition(':')[0]} here "
+            f"({error}). Name the certificates in Dask's configuration, distributed.comm.tls, or "
+            "give the address of a scheduler that speaks tcp."
+        ) from error
     except (OSError, ValueError) as error:
         raise OptionError(
             f"--scheduler {scheduler}: no scheduler answers there ({error}). Start one by "
             "`dask scheduler`, and workers by `dask worker ADDRESS`; its address is printed."
         ) from error
-    with client:
-        yield DaskTasks(client, progress)
+
+
+def _wait_for_workers(client: Any, scheduler: str) -> None:
+    """Go on once there is a worker: without one tasks would wait without end."""
+    if client.scheduler_info()["workers"]:
+        return
+    wait = f"{_WAIT_SECONDS:g} s"
+    _log.warning("the scheduler %s has no workers yet; waiting %s for one.", scheduler, wait)
+    try:
+        client.wait_for_workers(1, timeout=_WAIT_SECONDS)
+    except TimeoutError as error:
+        raise OptionError(
+            f"--scheduler {scheduler}: the scheduler has no workers, and none came within {wait}. "
+            f"Start some, on as many machines as there are: `dask worker {scheduler}`."
+        ) from error
 
 
 def _same(value: _R) -> _R:

@@ -138,7 +138,8 @@ class LargeResult:
         summary, shown = self.summary.model_dump_json(indent=2), self._shown()
         if is_remote(folder):
             return self._save_remote(folder.rstrip("/"), parts, summary, shown)
-        with atomic_folder(Path(folder)) as temporary:
+        # whole, for workers may run in other folders
+        with atomic_folder(Path(folder).absolute()) as temporary:
             if self.in_parts:
                 self._write_parts(str(temporary), parts)
                 (temporary / SUMMARY).write_text(summary + "\n")

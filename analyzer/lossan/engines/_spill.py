@@ -98,6 +98,8 @@ class Spill:
                 write(file)
                 size = file.tell()
             temporary.replace(path)
+        except FileNotFoundError as error:
+            raise _gone(self.root) from error
         except OSError as error:
             with suppress(OSError):
                 temporary.unlink()
@@ -111,7 +113,11 @@ class Spill:
             with open_remote(url, "rb") as file:
                 yield file
         else:
-            with pa.OSFile(str(Path(self.root, name))) as local:
+            try:
+                local = pa.OSFile(str(Path(self.root, name)))
+            except FileNotFoundError as error:
+                raise _gone(self.root) from error
+            with local:
                 yield local
 
 
@@ -140,13 +146,22 @@ def spill_below(folder: str | None) -> Iterator[Spill]:
         return
     parent = folder or tempfile.gettempdir()
     try:
-        root = tempfile.mkdtemp(prefix="lossan-", dir=parent)
+        # whole, for workers may run in other folders
+        root = tempfile.mkdtemp(prefix="lossan-", dir=Path(parent).absolute())
     except OSError as error:
         raise _no_room(parent, error) from error
     try:
         yield Spill(root)
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+def _gone(folder: str) -> OutputError:
+    return OutputError(
+        f"what was spilled to {folder} is gone: it was removed while it was needed, or this worker "
+        "cannot reach it. Name a folder that nobody tidies up and every worker reaches: --spill "
+        "DIR, and run it again."
+    )
 
 
 def _no_room(folder: str, error: OSError) -> OutputError:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -71,13 +72,20 @@ def cut_log(source: str, options: ReadOptions, *, unit_rows: int) -> Iterator[Cu
             )
         if not all(part.can_be_sent for part in parts):
             raise OptionError(f"{source} is a pipe; this engine reads it twice. Give it as a file.")
+        whole = [_whole(part) for part in parts]
         try:
-            opened, stored = open_parts(parts, options)
+            opened, stored = open_parts(whole, options)
         except LogError as error:
             where = source if error.where == "the directory" else error.where
             raise LogError(where, error.faults) from error
-        metadata = parse_metadata(stored.get(KEY), parts[0].name)
-        yield Cut([u for p in parts for u in _units(p, unit_rows)], opened, metadata)
+        metadata = parse_metadata(stored.get(KEY), whole[0].name)
+        yield Cut([u for p in whole for u in _units(p, unit_rows)], opened, metadata)
+
+
+def _whole(part: Part) -> Part:
+    """Name a file by its whole path, for workers may run in other folders."""
+    source = part.source
+    return replace(part, source=source.absolute()) if isinstance(source, Path) else part
 
 
 def _units(part: Part, unit_rows: int) -> Iterator[Unit]:
