@@ -96,6 +96,8 @@ def run(arguments: Sequence[str]) -> int:
     except SystemExit:  # how typer ends when whoever read our output has had enough: no fault
         return 0
     except KeyboardInterrupt:
+        code = _INTERRUPTED
+    if code == _INTERRUPTED:  # as typer says it too
         return _say("interrupted; nothing half-written stays behind.", _INTERRUPTED)
     return int(code or 0)
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 @common.reads_log
+@common.orderly_end()
 def analyze(
     logs: Annotated[
         list[str],

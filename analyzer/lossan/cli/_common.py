@@ -3,10 +3,14 @@
 import inspect
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from threading import Timer, current_thread, main_thread
 from time import monotonic
+from traceback import walk_stack
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -27,6 +31,7 @@ _READING: dict[str, tuple[Any, Any]] = {
     "invalid": (str, "Infinite losses: error or mask."),
 }
 _QUIET_SECONDS = 2.0
+_LATER_SECONDS = 0.05
 # control characters, and those that turn the direction of writing
 _STEERING = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -78,6 +83,33 @@ def parse_settings(pairs: list[str]) -> dict[str, Any]:
             raise OptionError(f"--set {key} is given twice: {settings[key]} and {value.strip()}.")
         settings[key] = value.strip()
     return settings
+
+
+@contextmanager
+def orderly_end() -> Iterator[None]:
+    """Let SIGTERM end a command as Ctrl-C does, so that what it put aside is removed."""
+    if current_thread() is not main_thread():  # only there Python lets one take signals
+        yield
+        return
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    taken = {number: held for number, held in usual.items() if signal.getsignal(number) is held}
+    for number in taken:
+        signal.signal(number, _interrupt)
+    try:
+        yield
+    finally:
+        for number, held in taken.items():
+            signal.signal(number, held)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt; amid an import a little later, for Python might then never end."""
+    if any("importlib" in frame.f_code.co_filename for frame, _ in walk_stack(frame)):
+        later = Timer(_LATER_SECONDS, os.kill, [os.getpid(), number])
+        later.daemon = True
+        later.start()
+        return
+    raise KeyboardInterrupt
 
 
 @contextmanager

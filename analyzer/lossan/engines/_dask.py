@@ -1,8 +1,10 @@
 """Tasks on the workers of a Dask cluster."""
 
 import logging
+import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from multiprocessing import resource_tracker
 from typing import Any, TypeVar, final
 
 from lossan.engines._tasks import Progress
@@ -69,20 +71,38 @@ def dask_tasks(scheduler: str | None, progress: Progress | None) -> Iterator[Das
             f"--engine dask needs the extra: pip install 'lossan[dask]' ({error})"
         ) from error
     if scheduler is None:
-        with (
-            LocalCluster(
-                threads_per_worker=1,
-                processes=True,
-                dashboard_address="127.0.0.1:0",
-                silence_logs=logging.CRITICAL,  # what fails comes back, as one error
-            ) as cluster,
-            Client(cluster) as client,
-        ):
-            yield DaskTasks(client, progress)
+        with ExitStack() as stack:
+            with _deaf_to_interrupts():
+                cluster = LocalCluster(
+                    threads_per_worker=1,
+                    processes=True,
+                    dashboard_address="127.0.0.1:0",
+                    silence_logs=logging.CRITICAL,  # what fails comes back, as one error
+                )
+                stack.enter_context(cluster)
+            yield DaskTasks(stack.enter_context(Client(cluster)), progress)
         return
     with _connected(scheduler) as client:
         _wait_for_workers(client, scheduler)
         yield DaskTasks(client, progress)
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Let what is started here not hear Ctrl-C: we do, and end it, without a traceback from each.
+
+    The thread that starts workers has the signals blocked of the one that started it, and so have
+    they.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # where it is started the signals are unblocked
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _connected(scheduler: str) -> Any:
