@@ -20,7 +20,7 @@ from lossan.detectors import Detection, Detector, make
 from lossan.errors import OptionError
 from lossan.features import Features
 from lossan.findings import MOST_SEQUENCES, findings_table, first_ranked, ranking
-from lossan.io import SUMMARY, output_folder, read_log, write_findings, write_sequences
+from lossan.io import PICTURE, findings_folder, read_log, write_findings, write_sequences
 from lossan.losslog import LossLog
 from lossan.plots import can_plot, draw_sequences
 from lossan.results import DetectorSummary, Evaluation, LogSummary, NoiseRate, Overview, Summary
@@ -160,13 +160,13 @@ class Result:
         OutputError
             When they cannot be written; nothing half-written stays behind.
         """
-        with output_folder(folder, last=SUMMARY) as temporary, ThreadPoolExecutor(1) as pool:
+        with findings_folder(folder) as temporary, ThreadPoolExecutor(1) as pool:
             # counted while the findings are written, of which the text keeps one core busy
             summary = pool.submit(lambda: self.summary.model_dump_json(indent=2))
             write_findings(self._in_parts(), summary.result, temporary)
             write_sequences(self._shown(), temporary, self.created)
             if can_plot() and self.summary.n_unscored < self.summary.log.n_samples:
-                with (temporary / "sequences.png").open("wb") as file:
+                with (temporary / PICTURE).open("wb") as file:
                     draw_sequences(file, self.log.epochs, *self.typical(_TYPICAL))
             return sorted(file.name for file in temporary.iterdir())
 

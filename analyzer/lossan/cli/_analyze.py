@@ -72,6 +72,10 @@ def analyze(
         "settings": common.parse_settings(settings or []),
         "seed": seed,
     }
+    if output is not None:
+        from lossan.io import check_output
+
+        check_output(output)
     if engine == "local":
         _refuse({"--scheduler": scheduler, "--spill": spill}, "is for --engine disk or dask")
         _tell(_in_memory(logs, options | {"by_class": by_class}, reading), output, top, as_json)
@@ -125,14 +129,13 @@ def _import(*names: str) -> None:
 
 def _tell(result: "Result | LargeResult", output: str | None, top: int, as_json: bool) -> None:
     if output is not None:
+        from lossan.io import PICTURE
         from lossan.plots import can_plot
 
         files = result.save(output)
         typer.echo(f"Wrote {', '.join(files)} to {output}", err=True)
-        if "sequences.png" not in files and not can_plot():
-            typer.echo(
-                "For sequences.png install the extra: pip install 'lossan[report]'", err=True
-            )
+        if PICTURE not in files and not can_plot():
+            typer.echo(f"For {PICTURE} install the extra: pip install 'lossan[report]'", err=True)
     if as_json:
         print(result.summary.model_dump_json(indent=2))
     else:

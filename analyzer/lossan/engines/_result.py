@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,11 +19,13 @@ from lossan.engines._tasks import Tasks
 from lossan.engines._verdict import above
 from lossan.findings import MOST_SEQUENCES, findings_table
 from lossan.io import (
+    PICTURE,
     SEQUENCES,
     SUMMARY,
-    atomic_folder,
+    clear_store,
+    findings_folder,
     is_remote,
-    output_folder,
+    part_name,
     write_findings,
     write_findings_part,
     write_sequences,
@@ -138,17 +139,16 @@ class LargeResult:
         summary, shown = self.summary.model_dump_json(indent=2), self._shown()
         if is_remote(folder):
             return self._save_remote(folder.rstrip("/"), parts, summary, shown)
-        # whole, for workers may run in other folders
-        with atomic_folder(Path(folder).absolute()) as temporary:
-            if self.in_parts:
-                self._write_parts(str(temporary), parts)
+        with findings_folder(folder) as temporary:
+            if self.in_parts:  # by its whole path, for workers may run in other folders
+                self._write_parts(str(temporary.absolute()), parts)
                 (temporary / SUMMARY).write_text(summary + "\n")
             else:
                 tables = self.tasks.map("writing", rank_part, self.pieces, parts)
                 write_findings(tables, lambda: summary, temporary)
             write_sequences(shown, temporary, self.created)
             if can_plot():
-                with (temporary / "sequences.png").open("wb") as file:
+                with (temporary / PICTURE).open("wb") as file:
                     draw_sequences(file, shown.epochs, *self.typical(_TYPICAL))
             return sorted(file.name for file in temporary.iterdir())
 
@@ -156,8 +156,10 @@ class LargeResult:
         self, folder: str, parts: list[Part], summary: str, shown: LossLog
     ) -> list[str]:
         """Write to a store, the summary last: where it is, all is."""
+        names = [part_name(number) for number in range(len(parts))]
+        clear_store(folder, [*names, SEQUENCES])
         self._write_parts(folder, parts)
-        with output_folder(folder, last=SUMMARY) as temporary:
+        with findings_folder(folder, names) as temporary:
             write_sequences(shown, temporary, self.created)
             (temporary / SUMMARY).write_text(summary + "\n")
         return ["findings.parquet", SEQUENCES, SUMMARY]

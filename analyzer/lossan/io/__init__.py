@@ -13,6 +13,7 @@ from lossan.io._epochs import EpochFolder
 from lossan.io._findings import (
     SEQUENCES,
     SUMMARY,
+    part_name,
     read_findings,
     write_findings,
     write_findings_part,
@@ -23,7 +24,8 @@ from lossan.io._npz import read_arrays
 from lossan.io._options import ReadOptions
 from lossan.io._parts import Parts
 from lossan.io._read import read_log, scan_log
-from lossan.io._remote import is_remote, open_remote, open_store, output_folder
+from lossan.io._remote import is_remote, open_remote, open_store
+from lossan.io._results import PICTURE, check_output, clear_store, findings_folder
 from lossan.io._source import recording_folder
 from lossan.io._units import (
     Cut,
@@ -37,6 +39,7 @@ from lossan.io._units import (
 from lossan.io._write import write_log
 
 __all__ = [
+    "PICTURE",
     "SEQUENCES",
     "SUMMARY",
     "Cut",
@@ -48,12 +51,15 @@ __all__ = [
     "Unit",
     "atomic_file",
     "atomic_folder",
+    "check_output",
+    "clear_store",
     "cut_log",
+    "findings_folder",
     "is_remote",
     "make_folder",
     "open_remote",
     "open_store",
-    "output_folder",
+    "part_name",
     "plain_batch",
     "read_arrays",
     "read_findings",

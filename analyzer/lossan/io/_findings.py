@@ -41,6 +41,11 @@ _TEXT_ROWS = 1 << 16  # written as text at a time, by each core
 _METADATA = {KEY: json.dumps({"kind": "findings", "schema_version": "1"}).encode()}
 
 
+def part_name(number: int) -> str:
+    """Return the name of a part of findings.parquet, below the folder of the findings."""
+    return f"{PARQUET}/part-{number:05}.parquet"
+
+
 def write_findings_part(table: pa.Table, folder: str, number: int) -> None:
     """Write one part of findings.parquet as a file of its own.
 
@@ -52,7 +57,7 @@ def write_findings_part(table: pa.Table, folder: str, number: int) -> None:
     number : int
         From 0 on: parts in the order of their numbers are the ranking.
     """
-    name = f"{PARQUET}/part-{number:05}.parquet"
+    name = part_name(number)
     table = table.replace_schema_metadata(_METADATA)
     if not is_remote(folder):
         target = Path(folder, name)

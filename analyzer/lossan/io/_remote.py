@@ -1,15 +1,11 @@
 """Files in an object store, by any URL that fsspec knows: s3, gcs, abfs and others."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from lossan.errors import Fault, LogError
-from lossan.io._atomic import atomic_folder
 
 _DATA = (".parquet", ".parq", ".pq")
 
@@ -80,35 +76,6 @@ def _throw_away(file: Any) -> None:
         file.closed = True
     with suppress(Exception):
         file.close()
-
-
-@contextmanager
-def output_folder(folder: str | Path, last: str) -> Iterator[Path]:
-    """Let files be written to a folder that then appears at ``folder``, a path or a URL.
-
-    Parameters
-    ----------
-    folder : str or Path
-    last : str
-        The file a store gets last: where it is, all are.
-
-    Raises
-    ------
-    LogError
-        When a store does not take them.
-    OutputError
-        When they cannot be written.
-    """
-    if not is_remote(str(folder)):
-        with atomic_folder(Path(folder)) as temporary:
-            yield temporary
-        return
-    with TemporaryDirectory() as name:
-        yield Path(name)
-        for path in sorted(Path(name).iterdir(), key=lambda path: (path.name == last, path.name)):
-            url = f"{str(folder).rstrip('/')}/{path.name}"
-            with path.open("rb") as source, open_remote(url) as file:
-                shutil.copyfileobj(source, file)
 
 
 def remote_files(url: str) -> list[tuple[str, RemoteFile]]:

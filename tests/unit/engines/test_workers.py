@@ -181,6 +181,29 @@ def test_findings_of_one_machine_go_to_a_store(store, log, tmp_path):
         assert body == (tmp_path / name).read_bytes()
 
 
+def test_findings_in_a_store_take_the_place_of_earlier_ones(store, log, tmp_path, monkeypatch):
+    monkeypatch.setattr("lossan.engines._output._PART_ROWS", 1000)
+    few = tmp_path / "few.parquet"
+    rows = pq.read_table(log)
+    pq.write_table(rows.filter(pa.compute.less(rows["sample_id"], 1400)), few)
+    for source, n_parts in ((log, 3), (few, 1)):
+        with analyze_large(str(source)) as result:
+            result.save(f"{store}/again")
+        assert len(keys_of("again/findings.parquet/")) == n_parts
+    assert keys_of("again/") == [
+        "again/findings.parquet/part-00000.parquet",
+        "again/sequences.parquet",
+        "again/summary.json",
+    ]
+    files = lossan.analyze(log).save(f"{store}/again")
+    assert keys_of("again/") == [f"again/{name}" for name in files]
+
+
+def keys_of(prefix):
+    listed = boto3.client("s3").list_objects_v2(Bucket=BUCKET, Prefix=prefix)["Contents"]
+    return sorted(entry["Key"] for entry in listed)
+
+
 def test_a_bucket_that_is_not_there_is_told_by_whoever_writes(store, log):
     schema = pa.schema([("x", pa.float64())])
     batch = pa.record_batch([np.arange(1 << 20, dtype=float)], schema=schema)  # more than a part
