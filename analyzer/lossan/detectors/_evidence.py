@@ -20,20 +20,26 @@ Matrix = NDArray[np.float32]
 _SEEN, _SEEN_EARLY = 3.907, 4.919
 _ENOUGH = 2000  # samples: with fewer, unsqueezed margins show nothing
 _MISFIT = 0.0065  # nats a sample: what a null that is nearly right may gain, 3.9 of 600 samples
+# Nats a sample: what a lapse rate may gain of a network that dropout, augmentation or few epochs
+# keep unsure, and that confirms no label firmly
+_MISFIT_OF_LAPSE = 0.005
 # Samples of two classes: of fewer a network lapses on what it cannot see, of more the mean of the
 # first epochs shows an excess of hard right ones.
 _FEW = 1000
 # Nats, and nats a sample: what may be gained in a single epoch, where samples pile up that are hard
-# only then.
-_SEEN_IN_ONE, _MISFIT_IN_ONE = 50.0, 0.03
+# only then; the last of a network that does not learn by heart, whose mean would show wrong labels.
+_SEEN_IN_ONE, _MISFIT_IN_ONE, _MISFIT_AT_ONCE = 50.0, 0.03, 0.05
+_BY_HEART = 1.3  # times as sure at the end as in the middle
 _RARE = 0.01  # fewer wrong labels than this are those of any gold standard
-_RARE_SPREAD = 0.015  # where margins are made of probabilities: some are hard right ones
+_RARE_SPREAD = 0.03  # where margins are made of probabilities: some are hard right ones
 _NEAR = 1.2  # times: that rates of pairs of classes are low by
 _SHOWN = 0.035  # of all labels, by those rates: they need not differ
 # Of the contradicted, as many are so firmly where labels are wrong; mirrored, a half: so many are
 # asked for where the rates of pairs of classes show no wrong label.
 _FIRM, _MIRRORED = 0.25, 0.5
+_FIRM_OF_TWO = 0.17  # of two classes, whose contradictions are milder
 _FIRM_EARLY = 0.18  # fewer than these say nothing while a network is still learning
+_IGNORANT = 0.75  # of the labels: of a network that contradicts more, none says anything
 _SETTLED = 5  # epochs: after fewer a network still contradicts labels firmly that it will confirm
 _GROWING = 1.6  # times as sure at the end as in the middle: it is then still learning, too
 _GROWN = 1.2  # times: of a network that learns little more, and no wrong label by heart
@@ -94,8 +100,13 @@ class Seen:
         asked = not denied and (many or len(plain) >= _FEW)
         lapse = fit_lapse(-plain, classes or 2) if asked else None
         rare = _RARE if scale.others == 1 else _RARE_SPREAD
-        there = lapse is not None and lapse.gain >= SIGNIFICANT and lapse.share >= rare
         against, half, whole = (float((plain > firm).mean()) for firm in (0.0, 0.5, 1.0))
+        settled = len(scale.typical) >= _SETTLED
+        firm = whole >= _FIRM * against if many else whole >= _FIRM_OF_TWO * against
+        least = SIGNIFICANT
+        if not firm or (many and not settled):
+            least = max(SIGNIFICANT, _MISFIT_OF_LAPSE * len(plain))
+        there = lapse is not None and lapse.gain >= least and lapse.share >= rare
         return cls(
             lapse=lapse if there else None,
             wrong=wrong,
@@ -106,7 +117,7 @@ class Seen:
             whole=whole,
             known=classes is not None,
             many=many,
-            settled=len(scale.typical) >= _SETTLED,
+            settled=settled,
             growth=float(scale.typical[-1] / scale.typical[(len(scale.typical) - 1) // 2]),
         )
 
@@ -119,8 +130,8 @@ class Seen:
     def enough(self) -> bool:
         """Whether it shows that some are."""
         least = _MIRRORED if self.denied else _FIRM
-        firm = self.firm >= least and self.growth < _GROWING
-        shown = self.many and self.settled and (firm or self.wrong >= _SHOWN)
+        known = self.growth < _GROWING or self.wrong >= _SHOWN
+        shown = self.many and self.settled and self.firm >= least and known
         return self.lapse is not None or self.differ or shown
 
     @property
@@ -157,6 +168,8 @@ def lacking(seen: Seen, score: Vector, against: Matrix, weights: Vector, scale: 
     """Return how many nats an excess lacks to be seen; 0 where it is, or needs not be."""
     if not (seen.settled or seen.differ) and seen.firm < _FIRM_EARLY:
         return _SEEN
+    if seen.against > _IGNORANT:
+        return _SEEN
     if seen.enough:
         return 0.0
     if seen.denied:
@@ -168,12 +181,21 @@ def lacking(seen: Seen, score: Vector, against: Matrix, weights: Vector, scale: 
         firmly = np.log(np.expm1(np.maximum(score, 1e-12))) / SHARP
         pile = fit_excess(firmly[firmly <= np.quantile(firmly, _KEPT)], least=LEAST)
         gain = min(gain, pile.gain if pile.share >= _RARE else 0.0)
-    missing = [(_SEEN if seen.many else max(_SEEN, _MISFIT * n)) - gain]
+    missing = [_asked(seen, n) - gain]
     if missing[0] > 0 and seen.known and not seen.many:
-        missing.append(max(_SEEN_IN_ONE, _MISFIT_IN_ONE * n) - _gain_in_one(against, scale))
+        misfit = _MISFIT_IN_ONE if seen.growth >= _BY_HEART else _MISFIT_AT_ONCE
+        missing.append(max(_SEEN_IN_ONE, misfit * n) - _gain_in_one(against, scale))
         if len(weights) > EARLY and n < _FEW:
             missing.append(_SEEN_EARLY - _gain_of_mean(against, early(late), scale))
     return max(min(missing), 0.0)
+
+
+def _asked(seen: Seen, n: int) -> float:
+    """Return how many nats an excess of the mean over the epochs must gain to be seen."""
+    if not seen.many:
+        return max(_SEEN, _MISFIT * n)
+    sure = seen.settled and seen.firm >= _FIRM
+    return _SEEN if sure else max(_SEEN, 2 * _MISFIT * n)
 
 
 def _gain_of_mean(against: Matrix, weights: Vector, scale: Margins) -> float:
@@ -184,10 +206,11 @@ def _gain_of_mean(against: Matrix, weights: Vector, scale: Margins) -> float:
 def _gain_in_one(against: Matrix, scale: Margins) -> float:
     """Return that of the one of the first epochs which shows most.
 
+    But the very first, in which whole kinds of samples may still be taken for others.
     Where wrong labels are learnt by heart within a few epochs the mean over all shows none.
     """
     most = 0.0
-    for values, unit in zip(against.T[:EARLY], scale.typical, strict=False):
+    for values, unit in zip(against.T[1:EARLY], scale.typical[1:], strict=False):
         seen = values[~np.isnan(values)].astype(np.float64)
         if len(seen):
             most = max(most, fit_excess(np.tanh(seen / unit), least=LEAST).gain)

@@ -10,7 +10,7 @@ from lossan.detectors._contradiction import Margins
 from lossan.detectors._evidence import Seen, _gain_in_one, _gain_of_mean, lacking
 from lossan.detectors._floors import Floors
 from lossan.excess import fit_excess
-from lossan.lapse import Lapse
+from lossan.lapse import Lapse, fit_lapse
 
 # ten labels confirmed, and contradicted by .2, .3, .6, .9, 1.1 and 1.4 typical margins
 PLAIN = np.array([-1.0] * 10 + [0.2, 0.3, 0.6, 0.9, 1.1, 1.4])
@@ -55,7 +55,7 @@ def test_firm_contradictions_that_rates_of_pairs_deny_are_half_of_all(whole, eno
 
 
 @pytest.mark.parametrize(
-    ("rate", "others", "there"), [(0.012, 1, True), (0.012, 2, False), (0.02, 2, True)]
+    ("rate", "others", "there"), [(0.012, 1, True), (0.025, 2, False), (0.04, 2, True)]
 )
 def test_a_lapse_rate_of_margins_made_of_probabilities_must_be_larger(rate, others, there):
     rng = np.random.default_rng(0)
@@ -67,14 +67,14 @@ def test_a_lapse_rate_of_margins_made_of_probabilities_must_be_larger(rate, othe
     ("known", "enough"),
     [
         ({}, True),
-        ({"growth": 2.0}, True),
         ({"wrong": 0.03}, False),
+        ({"whole": 0.07}, False),  # of a network that dropout or augmentation keep unsure
         ({"settled": False}, False),
         ({"many": False}, False),
     ],
 )
-def test_rates_that_do_not_differ_show_it_where_they_make_many_labels(known, enough):
-    found = seen(**{"wrong": 0.04, **known})
+def test_rates_that_do_not_differ_show_it_where_contradictions_are_firm(known, enough):
+    found = seen(**{"wrong": 0.04, "whole": 0.08, "growth": 2.0, **known})
     assert found.enough == enough
     assert found.rates == ([] if enough else [0.0]) + [found.wrong]
 
@@ -279,10 +279,45 @@ def test_a_single_epoch_shows_what_the_mean_does_not():
         fit_excess(np.tanh(values.astype(float) / unit), least=0.2).gain
         for values, unit in zip(against.T, scale.typical, strict=True)
     ]
-    assert _gain_in_one(against, scale) == max(shown)
+    assert _gain_in_one(against, scale) == max(shown[1:])
     assert _gain_of_mean(against, epochs**1.5, scale) < 0.0065 * len(rows)
-    some = seen(against=0.4, many=False)
-    assert lacking(some, np.ones(len(rows)), against, np.ones(8), scale) == 0
+    for growth, asked in ((1.3, 0.03), (1.2, 0.05)):  # learnt by heart or not
+        some = seen(against=0.4, many=False, growth=growth)
+        lacks = lacking(some, np.ones(len(rows)), against, np.ones(8), scale)
+        assert lacks == max(asked * len(rows) - max(shown[1:]), 0)
     gaps = against.copy()
-    gaps[:, int(np.argmax(shown))] = np.nan  # observed of no sample
-    assert _gain_in_one(gaps, scale) == sorted(shown)[-2]
+    gaps[:, 1 + int(np.argmax(shown[1:]))] = np.nan  # observed of no sample
+    assert _gain_in_one(gaps, scale) == sorted(shown[1:])[-2]
+
+
+@pytest.mark.parametrize(
+    ("classes", "epochs", "scale", "slope", "there"),
+    [
+        (10, 8, 1.0, 2, True),
+        (10, 8, 0.3, 2, False),  # no label is contradicted firmly
+        (10, 8, 0.3, 4, True),  # so clearly that hard samples cannot be all
+        (10, 4, 1.0, 2, False),  # a network that is still learning
+        (10, 4, 1.0, 4, True),
+        (2, 4, 1.0, 2, True),
+        (2, 8, 0.3, 2, False),
+    ],
+)
+def test_a_lapse_rate_of_an_unsure_network_must_gain_more(classes, epochs, scale, slope, there):
+    rng = np.random.default_rng(3)
+    sure = np.abs(rng.normal(1, 0.6, 6000))
+    erring = rng.random(6000) < 1 / (1 + np.exp(slope * sure))
+    margin = np.where(erring ^ (rng.random(6000) < 0.1), -1, 1) * sure
+    assert (fit_lapse(margin, classes).gain > 0.005 * 6000) == (slope == 4)
+    found = Seen.of(-scale * margin, classes, level(epochs), None)
+    assert (found.lapse is not None) == there
+
+
+def test_a_network_that_contradicts_nearly_all_labels_says_nothing():
+    log, _ = grown(8)
+    rows = np.arange(log.n_samples)
+    scale = Margins.of(log, rows)
+    against, weights = scale.against(log, rows), np.ones(8)
+    lapse = Lapse(0.9, 5000.0)
+    for share, says in ((0.7, True), (0.8, False)):
+        some = seen(against=share, half=0.6, whole=0.5, lapse=lapse)
+        assert (lacking(some, np.ones(len(rows)), against, weights, scale) == 0) == says
