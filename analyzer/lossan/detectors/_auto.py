@@ -66,30 +66,31 @@ class Auto(Detector):
     2. Whether any label is wrong is asked in four ways. Wrong labels are contradicted however sure
        the network is: a lapse rate (`lossan.lapse`) of 1% or more, 3% of margins that are made of
        probabilities, that is significant at the 1% level says so, but of fewer than 1,000 samples
-       of two classes, of which a network cannot see some. Where contradictions are mild (fewer than
-       a quarter, of two classes a sixth, are as firm as a typical label is confirmed), as dropout,
-       augmentation or few epochs leave them, it must gain 0.005 nats a sample. Where labels
-       are mistakes for one class rather than another, those of some pairs of classes stay
-       contradicted where the network is surest and those of others do not, or labels of one class
-       stand on another where none stand the other way: rates that surely differ (`fit_floors`) and
-       make 1% of all labels. Right labels are contradicted mildly, wrong ones as firmly as right
-       ones are confirmed: of more than two classes a quarter of the contradicted labels (half,
-       where the rates of pairs show no wrong label), contradicted as firmly as a typical one is
-       confirmed, but of a network whose typical margin is still 1.6 times as large at the end as in
-       the middle unless the rates of pairs make 3.5% of all labels. Or they pile up where right
-       ones only thin out: an excess of the mean over the epochs over a falling null
-       (`lossan.excess`), significant at the 5% level and, of more than two classes or 2,000 samples
-       and more, in the unsqueezed margins too, of 1% or more; where contradictions are mild, and of
-       two classes, it must be larger the more samples there are, as that of a null which is only
-       nearly right is. Of two classes the second to eighth epochs are asked as well, before wrong
-       labels are learnt by heart: each by itself of a far larger excess, as samples that are hard
-       only then pile up too, and of fewer than 1,000 samples the mean of the first eight, where
-       there are more, at the 2% level; not of a log without labels, of which it is not known how
-       many classes there are. Where the rates of pairs of more than two classes show no wrong
-       label, neither an excess nor a lapse rate counts. A network of fewer than five epochs is
-       still learning: unless 18% of the contradicted labels are firmly so, nothing counts but rates
-       that differ. One that contradicts three quarters of all labels has learnt nothing. Without
-       any of these nothing is flagged, unless the user knows that some labels are wrong.
+       of two classes, of which a network cannot see some. Where labels are mistakes for one class
+       rather than another, those of some pairs of classes stay contradicted where the network is
+       surest and those of others do not, or labels of one class stand on another where none stand
+       the other way: rates that surely differ (`fit_floors`) and make 1% of all labels. Right
+       labels are contradicted mildly, wrong ones as firmly as right ones are confirmed. Of margins
+       that are normally spread, about as many of the contradicted are contradicted as firmly as a
+       typical label is confirmed as are contradicted of all: a share larger by .07 (.5 where the
+       rates of pairs show no wrong label) says so of more than two classes, but of a network whose
+       typical margin is still 1.6 times as large at the end as in the middle, unless the rates of
+       pairs make 3.5% of all labels. Or wrong labels pile up where right ones only thin out: an
+       excess of the mean over the epochs over a falling null (`lossan.excess`), significant at the
+       5% level and, of more than two classes or 2,000 samples and more, in the unsqueezed margins
+       too, of 1% or more; of two classes it must be larger the more samples there are, as that of a
+       null which is only nearly right is. Where contradictions are mild, as dropout, augmentation
+       or few epochs leave them, a lapse rate must gain 0.01 nats a sample and an excess 0.013; of
+       1,000 and more samples of two classes none counts. Of two classes the second to eighth epochs
+       are asked as well, before wrong labels are learnt by heart: each by itself of a far larger
+       excess, as samples that are hard only then pile up too, and of fewer than 1,000 samples the
+       mean of the first eight, where there are more, at the 2% level; not of a log without labels,
+       of which it is not known how many classes there are. Where the rates of pairs of more than
+       two classes show no wrong label, neither an excess nor a lapse rate counts. A network of
+       fewer than five epochs is still learning: unless 18% of the contradicted labels are firmly
+       so, nothing counts but rates that differ. One that contradicts three quarters of all labels
+       has learnt nothing. Without any of these nothing is flagged, unless the user knows that some
+       labels are wrong.
     3. How many are flagged is read from the paper's split of the six features in two, which knows
        when a sample was learnt as well as how high its losses are. Where the rates of pairs of
        classes differ, the split is of confused classes rather than of labels. The rates leave out

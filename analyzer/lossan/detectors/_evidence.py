@@ -1,6 +1,6 @@
 """What says that labels are wrong: lapse and pair rates, firm contradictions, an excess."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -20,9 +20,7 @@ Matrix = NDArray[np.float32]
 _SEEN, _SEEN_EARLY = 3.907, 4.919
 _ENOUGH = 2000  # samples: with fewer, unsqueezed margins show nothing
 _MISFIT = 0.0065  # nats a sample: what a null that is nearly right may gain, 3.9 of 600 samples
-# Nats a sample: what a lapse rate may gain of a network that dropout, augmentation or few epochs
-# keep unsure, and that confirms no label firmly
-_MISFIT_OF_LAPSE = 0.005
+_MISFIT_OF_LAPSE = 0.01  # nats a sample: so much hard samples may lapse
 # Samples of two classes: of fewer a network lapses on what it cannot see, of more the mean of the
 # first epochs shows an excess of hard right ones.
 _FEW = 1000
@@ -34,11 +32,12 @@ _RARE = 0.01  # fewer wrong labels than this are those of any gold standard
 _RARE_SPREAD = 0.03  # where margins are made of probabilities: some are hard right ones
 _NEAR = 1.2  # times: that rates of pairs of classes are low by
 _SHOWN = 0.035  # of all labels, by those rates: they need not differ
-# Of the contradicted, as many are so firmly where labels are wrong; mirrored, a half: so many are
-# asked for where the rates of pairs of classes show no wrong label.
-_FIRM, _MIRRORED = 0.25, 0.5
-_FIRM_OF_TWO = 0.17  # of two classes, whose contradictions are milder
+# Of margins that are normally spread about as many of the contradicted are so firmly as are
+# contradicted of all, be these a seventh or two fifths. More are where labels are wrong, of two
+# classes not so many; mirrored, a half: so many are asked for where rates of pairs show none.
+_FIRM, _FIRMER, _FIRMER_OF_TWO, _MIRRORED = 0.15, 0.07, 0.03, 0.5
 _FIRM_EARLY = 0.18  # fewer than these say nothing while a network is still learning
+_VERY_MANY = 0.3  # of the labels: few trained networks contradict as many right ones
 _IGNORANT = 0.75  # of the labels: of a network that contradicts more, none says anything
 _SETTLED = 5  # epochs: after fewer a network still contradicts labels firmly that it will confirm
 _GROWING = 1.6  # times as sure at the end as in the middle: it is then still learning, too
@@ -102,13 +101,8 @@ class Seen:
         rare = _RARE if scale.others == 1 else _RARE_SPREAD
         against, half, whole = (float((plain > firm).mean()) for firm in (0.0, 0.5, 1.0))
         settled = len(scale.typical) >= _SETTLED
-        firm = whole >= _FIRM * against if many else whole >= _FIRM_OF_TWO * against
-        least = SIGNIFICANT
-        if not firm or (many and not settled):
-            least = max(SIGNIFICANT, _MISFIT_OF_LAPSE * len(plain))
-        there = lapse is not None and lapse.gain >= least and lapse.share >= rare
-        return cls(
-            lapse=lapse if there else None,
+        found = cls(
+            lapse=None,
             wrong=wrong,
             differ=differ,
             denied=denied,
@@ -120,6 +114,11 @@ class Seen:
             settled=settled,
             growth=float(scale.typical[-1] / scale.typical[(len(scale.typical) - 1) // 2]),
         )
+        least = SIGNIFICANT
+        if not (found.firmly and (settled or not many)):
+            least = max(SIGNIFICANT, _MISFIT_OF_LAPSE * len(plain))
+        there = lapse is not None and lapse.gain >= least and lapse.share >= rare
+        return replace(found, lapse=lapse) if there else found
 
     @property
     def firm(self) -> float:
@@ -127,11 +126,27 @@ class Seen:
         return self.whole / max(self.against, _RARE)
 
     @property
+    def firmly(self) -> bool:
+        """Whether that is more than hard right labels explain."""
+        if not self.many:
+            return self.firm >= self.against + _FIRMER_OF_TWO
+        least = _MIRRORED if self.denied else _FIRM
+        return self.firm >= max(least, self.against + _FIRMER)
+
+    @property
+    def pronounced(self) -> bool:
+        """Whether an excess need not be that of hard right labels.
+
+        Wrong ones learnt by heart are contradicted mildly, and of very many not all firmly.
+        """
+        by_heart = not self.many and self.growth >= _GROWING
+        return self.firmly or by_heart or self.against >= _VERY_MANY
+
+    @property
     def enough(self) -> bool:
         """Whether it shows that some are."""
-        least = _MIRRORED if self.denied else _FIRM
         known = self.growth < _GROWING or self.wrong >= _SHOWN
-        shown = self.many and self.settled and self.firm >= least and known
+        shown = self.many and self.settled and self.firmly and known
         return self.lapse is not None or self.differ or shown
 
     @property
@@ -172,9 +187,9 @@ def lacking(seen: Seen, score: Vector, against: Matrix, weights: Vector, scale: 
         return _SEEN
     if seen.enough:
         return 0.0
-    if seen.denied:
-        return _SEEN
     late, n = weights * np.arange(1, len(weights) + 1) ** _LATE, len(score)
+    if seen.denied or not (seen.many or n < _FEW or seen.pronounced):
+        return _SEEN
     gain = _gain_of_mean(against, late, scale)
     if seen.many or n >= _ENOUGH:
         # what squeezing piled up is none: here in the one margin that would have this score
@@ -194,8 +209,7 @@ def _asked(seen: Seen, n: int) -> float:
     """Return how many nats an excess of the mean over the epochs must gain to be seen."""
     if not seen.many:
         return max(_SEEN, _MISFIT * n)
-    sure = seen.settled and seen.firm >= _FIRM
-    return _SEEN if sure else max(_SEEN, 2 * _MISFIT * n)
+    return _SEEN if seen.settled and seen.pronounced else max(_SEEN, 2 * _MISFIT * n)
 
 
 def _gain_of_mean(against: Matrix, weights: Vector, scale: Margins) -> float:
