@@ -215,7 +215,9 @@ def _observed_twice(epochs: NDArray[np.float32]) -> NDArray[np.bool_]:
 
     def one(block: slice) -> None:
         losses = epochs[:, block]
-        if n_epochs > 1 and np.isnan(losses.sum()):  # else there is none to look for
+        with np.errstate(over="ignore", invalid="ignore"):  # the sum itself is of no interest
+            gaps = n_epochs > 1 and np.isnan(losses.sum())  # else there is none to look for
+        if gaps:
             found[block] = n_epochs - np.isnan(losses).sum(axis=0) > 1
 
     map_blocks(one, n_samples)

@@ -20,7 +20,7 @@ from lossan.detectors import Detection, Detector, make
 from lossan.errors import OptionError
 from lossan.features import Features
 from lossan.findings import MOST_SEQUENCES, findings_table, first_ranked, ranking
-from lossan.io import PICTURE, findings_folder, read_log, write_findings, write_sequences
+from lossan.io import PICTURE, findings_folder, read_log, read_logs, write_findings, write_sequences
 from lossan.losslog import LossLog
 from lossan.plots import can_plot, draw_sequences
 from lossan.results import DetectorSummary, Evaluation, LogSummary, NoiseRate, Overview, Summary
@@ -268,7 +268,7 @@ def analyze(
     given = list(log) if isinstance(log, Sequence) and not isinstance(log, str) else [log]
     if name is None:
         name = ", ".join(str(one) for one in given if not isinstance(one, LossLog)) or None
-    logs = [one if isinstance(one, LossLog) else read_log(one) for one in given]
+    logs = read_logs(given, lambda one: one if isinstance(one, LossLog) else read_log(one))
     log, features, detection = detect(logs, chosen, config)
     return Result(
         log=log,

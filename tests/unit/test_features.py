@@ -196,3 +196,8 @@ def test_each_thread_has_parts_of_its_own():
 def test_early_epochs_are_refused_before_features_are_asked_for():
     with pytest.raises(OptionError, match="early epochs is 4; allowed: 1 to 3"):
         features_of(np.ones((2, 4), np.float32), early_epochs=4)
+
+
+def test_losses_whose_sum_no_float32_holds():
+    loss = np.full((5, 4), 3e38)
+    assert_agrees(loss * np.arange(1, 5) / 4)

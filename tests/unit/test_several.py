@@ -114,6 +114,33 @@ def test_labels_that_differ_are_refused():
         analyze([one, other])
 
 
+def test_all_logs_that_cannot_be_read_are_told_at_once(tmp_path, capsys):
+    write_log(noisy(1), tmp_path / "good.parquet")
+    (tmp_path / "bad.parquet").write_bytes(b"nothing")
+    paths = [str(tmp_path / f"{name}.parquet") for name in ("good", "bad", "none")]
+    with pytest.raises(LogError) as told:
+        analyze(paths)
+    assert [fault.code for fault in told.value.faults] == ["format", "not_found"]
+    assert run(["analyze", *paths]) == 2
+    said = capsys.readouterr().err
+    assert f"{paths[1]}: it is neither" in said
+    assert f"{paths[2]}: there is no such file" in said
+
+
+def test_a_small_log_does_not_decide_for_a_large_one():
+    large, part = noisy(1), noisy(2).select(np.arange(4))
+    alone = analyze(large, detector="mean_loss")
+    together = analyze([large, part], detector="mean_loss")
+    assert abs(together.summary.n_flagged - alone.summary.n_flagged) <= 4
+
+
+def test_early_epochs_are_those_of_each_log():
+    log = planted_log(n_samples=200)
+    short = replace(log, loss=log.loss[:, :4], epochs=log.epochs[:4])
+    assert analyze([log, log]).detector.parameters["early_epochs"] == 4
+    assert analyze([log, short]).detector.parameters["early_epochs"] == [2, 4]
+
+
 def test_no_log_at_all_is_refused():
     with pytest.raises(OptionError, match="at least one"):
         analyze([])

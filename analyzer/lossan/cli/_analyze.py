@@ -12,6 +12,7 @@ from lossan.errors import OptionError
 
 if TYPE_CHECKING:
     from lossan.engines import LargeResult
+    from lossan.losslog import LossLog
     from lossan.pipeline import Result
     from lossan.results import Evaluation
 
@@ -107,18 +108,20 @@ def _refuse(options: dict[str, Any], why: str) -> None:
 
 
 def _in_memory(logs: list[str], options: dict[str, Any], reading: dict[str, Any]) -> "Result":
-    from lossan.io import read_log
+    from lossan.io import read_log, read_logs
 
     # while cores decode; pandas too, which pyarrow imports once it is given an array
     needed = ("lossan.pipeline", "pandas", "lossan.cli._show")
     Thread(target=_import, args=needed, daemon=True).start()
-    read = []
-    for log in logs:
+
+    def read(log: str) -> "LossLog":
         with common.reading_progress("reading") as progress:
-            read.append(read_log(log, progress=progress, **reading))
+            return read_log(log, progress=progress, **reading)
+
+    found = read_logs(logs, read)
     from lossan.pipeline import analyze as run
 
-    return run(read, name=", ".join(common.printable(log) for log in logs), **options)
+    return run(found, name=", ".join(common.printable(log) for log in logs), **options)
 
 
 def _import(*names: str) -> None:

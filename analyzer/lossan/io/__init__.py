@@ -23,7 +23,7 @@ from lossan.io._labels import LabelsTable, read_labels, write_labels
 from lossan.io._npz import read_arrays
 from lossan.io._options import ReadOptions
 from lossan.io._parts import Parts
-from lossan.io._read import read_log, scan_log
+from lossan.io._read import read_log, read_logs, scan_log
 from lossan.io._remote import is_remote, open_remote, open_store
 from lossan.io._results import PICTURE, check_output, clear_store, findings_folder
 from lossan.io._source import recording_folder
@@ -66,6 +66,7 @@ __all__ = [
     "read_gathered",
     "read_labels",
     "read_log",
+    "read_logs",
     "recording_folder",
     "remove_file",
     "remove_unfinished",

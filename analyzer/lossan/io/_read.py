@@ -1,12 +1,13 @@
 """Read a log in any of its physical forms."""
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
 from lossan.build import Reading, finish
-from lossan.errors import LogError
+from lossan.errors import Fault, LogError
 from lossan.io._long import read_long
 from lossan.io._metadata import KEY, parse_metadata
 from lossan.io._npz import read_npz
@@ -15,6 +16,8 @@ from lossan.io._parts import Progress, open_parts
 from lossan.io._source import Part, parts_of
 from lossan.io._wide import read_wide
 from lossan.losslog import LossLog
+
+Source = TypeVar("Source")
 
 
 def read_log(source: str | Path, *, progress: Progress | None = None, **options: Any) -> LossLog:
@@ -40,6 +43,30 @@ def read_log(source: str | Path, *, progress: Progress | None = None, **options:
         With every fault found in the log.
     """
     return scan_log(source, progress=progress, **options).unwrap(str(source))
+
+
+def read_logs(sources: Iterable[Source], read: Callable[[Source], LossLog]) -> list[LossLog]:
+    """Read several logs, each by a function; what is wrong with any of them is told at once.
+
+    Raises
+    ------
+    LogError
+        With the faults of all that cannot be used.
+    """
+    logs, errors = [], []
+    for source in sources:
+        try:
+            logs.append(read(source))
+        except LogError as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        faults = [
+            Fault(f.code, f"{e.where}: {f.message}", f.count) for e in errors for f in e.faults
+        ]
+        raise LogError("the logs", faults)
+    return logs
 
 
 def scan_log(source: str | Path, *, progress: Progress | None = None, **options: Any) -> Reading:
