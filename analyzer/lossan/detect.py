@@ -18,13 +18,11 @@ from lossan.detectors import (
     output,
     ranking,
 )
-from lossan.errors import DetectorError, OptionError
+from lossan.errors import DetectorError, OptionError, some_of
 from lossan.features import Features, features_of
 from lossan.losslog import LossLog
 from lossan.several import combine, lay_end_to_end, mean_features, wholes
 from lossan.signals import comparable, complete
-
-_NAMED = 5  # classes in a note
 
 
 def detect(
@@ -140,7 +138,10 @@ def _by_class(detector: Detector, log: LossLog, context: Context) -> Detection:
         for note in found.notes:
             notes.setdefault(note, []).append(repr(label))
         rates.append((int((~np.isnan(found.score)).sum()), found.noise_rate))
-    told = [f"{_classes(labels)}: {note}" for note, labels in notes.items()]
+    told = [
+        f"class{'es' * (len(labels) > 1)} {some_of(labels)}: {note}"
+        for note, labels in notes.items()
+    ]
     if not rates:
         raise DetectorError(f"no class could be analysed by itself: {'; '.join(told)}")
     unlabelled = int((coded.codes < 0).sum())
@@ -154,15 +155,6 @@ def _by_class(detector: Detector, log: LossLog, context: Context) -> Detection:
         noise_rate=_of_all(rates),
         notes=tuple(told),
     )
-
-
-def _classes(labels: list[str]) -> str:
-    """Name the classes that a note is of, not all of many."""
-    if len(labels) == 1:
-        return f"class {labels[0]}"
-    shown = ", ".join(labels[:_NAMED])
-    more = f" and {len(labels) - _NAMED:,} more" if len(labels) > _NAMED else ""
-    return f"classes {shown}{more}"
 
 
 def _of_all(

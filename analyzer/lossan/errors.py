@@ -103,3 +103,15 @@ def hint(name: str, options: Iterable[str], *, word: str = "allowed") -> str:
     text = f"{word}: {', '.join(allowed)}."
     close = get_close_matches(name, allowed, n=1)
     return f"{text} Did you mean {close[0]!r}?" if close else text
+
+
+def some_of(names: Sequence[str], most: int = 5) -> str:
+    """Name the first of many, and say how many more there are.
+
+    Examples
+    --------
+    >>> some_of(["a", "b"]), some_of(list("abcdefg"))
+    ('a, b', 'a, b, c, d, e and 2 more')
+    """
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -30,13 +30,18 @@ def files(folder):
     return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
-@pytest.mark.parametrize("count", [-1, 1.5, 1.0, "1", True, np.float64(1), np.True_, [1]])
-def test_what_is_no_number_of_epochs_is_refused_and_the_log_kept(count, tmp_path):
-    path = tmp_path / "run.parquet"
+def closed(folder):
+    """Record two epochs; return the log's path and every file that is there."""
+    path = folder / "run.parquet"
     with Recorder(path) as recorder:
         for _ in range(2):
             record_epoch(recorder)
-    before = files(tmp_path)
+    return path, files(folder)
+
+
+@pytest.mark.parametrize("count", [-1, 1.5, 1.0, "1", True, np.float64(1), np.True_, [1]])
+def test_what_is_no_number_of_epochs_is_refused_and_the_log_kept(count, tmp_path):
+    path, before = closed(tmp_path)
     with pytest.raises(LossanError, match=r"keep_epochs is .*; allowed: an integer from 0 on"):
         Recorder(path, resume=True, keep_epochs=count)
     assert files(tmp_path) == before
@@ -44,11 +49,7 @@ def test_what_is_no_number_of_epochs_is_refused_and_the_log_kept(count, tmp_path
 
 @pytest.mark.parametrize("options", [{}, {"overwrite": True}])
 def test_epochs_are_kept_only_when_resuming(options, tmp_path):
-    path = tmp_path / "run.parquet"
-    with Recorder(path) as recorder:
-        for _ in range(2):
-            record_epoch(recorder)
-    before = files(tmp_path)
+    path, before = closed(tmp_path)
     with pytest.raises(LossanError, match="keep_epochs is 1, but nothing is resumed"):
         Recorder(path, keep_epochs=1, **options)
     assert files(tmp_path) == before

@@ -9,12 +9,11 @@ from pydantic import Field
 from lossan.config import Config
 from lossan.detectors._base import Context, Detection, Detector
 from lossan.detectors._scored import CutParameters, Vector, cut_scores
-from lossan.errors import DetectorError
+from lossan.errors import DetectorError, some_of
 from lossan.losslog import Coded, LossLog
 from lossan.signals import losses, mean_observed
 
 _FEWEST = 10  # samples of a class: two for each of the five parameters
-_NAMED = 5  # classes in a note
 
 
 @final
@@ -30,6 +29,11 @@ class PerClass(Config):
     per_class: bool = False
 
 
+def _level(log: LossLog, context: Context) -> Vector:
+    """Return the mean loss of the samples that can be scored, in nats."""
+    return np.where(context.features.scorable, mean_observed(losses(log)), np.nan)
+
+
 class _Mixture(Detector):
     """Two components on the mean loss."""
 
@@ -38,7 +42,7 @@ class _Mixture(Detector):
 
     def detect(self, log: LossLog, context: Context) -> Detection:
         """Fit, and flag where the posterior of the higher component is above 1/2."""
-        level = np.where(context.features.scorable, mean_observed(losses(log)), np.nan)
+        level = _level(log, context)
         cut = CutParameters.parse({"cut": self._cut}, self.name)
         assert isinstance(self.parameters, PerClass)  # noqa: S101  (as Parameters states)
         if not self.parameters.per_class:
@@ -76,10 +80,9 @@ def _fallen_back(small: list[str], unlabelled: int) -> Iterator[str]:
     """Tell what was judged by the mixture of all samples."""
     by_all = "judged by the mixture of all samples"
     if small:
-        more = f" and {len(small) - _NAMED:,} more" if len(small) > _NAMED else ""
         yield (
             f"{by_all}: {len(small):,} class{'es' * (len(small) > 1)} of fewer than {_FEWEST} "
-            f"samples or of one loss ({', '.join(small[:_NAMED])}{more})"
+            f"samples or of one loss ({some_of(small)})"
         )
     if unlabelled:
         yield f"{by_all}: {unlabelled:,} samples without a label"
@@ -136,5 +139,5 @@ class SmallLoss(Detector):
             When fewer than two samples can be scored, or all have one mean loss.
         """
         assert isinstance(self.parameters, ShareParameters)  # noqa: S101  (as Parameters states)
-        level = np.where(context.features.scorable, mean_observed(losses(log)), np.nan)
+        level = _level(log, context)
         return cut_scores(self.name, level, CutParameters(cut="rate", rate=self.parameters.rate))
