@@ -16,7 +16,7 @@ from lossan.io._options import ReadOptions
 from lossan.io._parts import Progress, Rows, wanted
 from lossan.io._slabs import Plan, Slabs
 from lossan.io._slots import IntegerSlots, RangeSlots, SlotIndex, StringSlots, hashes_of
-from lossan.io._source import Part
+from lossan.io._source import ITSELF, Part
 from lossan.io._static import Categories, StaticColumn
 from lossan.io._types import SPARSE, to_float32
 from lossan.losslog import FLOAT_CHANNELS, STATIC_FIELDS, Coded
@@ -189,7 +189,7 @@ class _LongReader:
             self._index = IntegerSlots() if integer else StringSlots()
         if self._range is not None and not self._range.covers(ids):
             message = "its statistics contradict its rows (an id outside their range)."
-            raise LogError("the log", [Fault("damaged", message)])
+            raise LogError(ITSELF, [Fault("damaged", message)])
         return self._index.lookup(ids, group.hashes)
 
     def _guard(self) -> None:
@@ -199,7 +199,7 @@ class _LongReader:
                 f"the epoch column has {len(self._loss.by_epoch)} distinct values or more; is it a "
                 "step counter? Name the column with the epochs by --epoch-column."
             )
-            raise LogError("the log", [Fault("epochs", message)])
+            raise LogError(ITSELF, [Fault("epochs", message)])
 
     def draft(self, options: ReadOptions) -> Draft:
         """Put samples and epochs in order and tell what was wrong with the rows."""

@@ -15,7 +15,7 @@ from lossan.io._bounds import Group
 from lossan.io._footer import Footer
 from lossan.io._metadata import KEY, parse_metadata
 from lossan.io._options import ReadOptions, find_columns
-from lossan.io._source import Part, arrow_errors
+from lossan.io._source import ITSELF, Part, arrow_errors
 from lossan.io._types import Columns, check_types, family
 from lossan.losslog import STATIC_FIELDS
 
@@ -171,7 +171,7 @@ def open_parts(parts: list[Part], options: ReadOptions) -> tuple[Parts, dict[byt
         message = f"its parts were recorded in different ways: {shown}. Analyse them apart."
         faults.append(Fault("recorded", message))
     if faults or first is None:
-        raise LogError(parts[0].name if len(parts) == 1 else "the directory", faults)
+        raise LogError(parts[0].name if len(parts) == 1 else ITSELF, faults)
     return Parts(parts, first[0], n_rows, first[1], ranges), metadata
 
 

@@ -65,7 +65,7 @@ def read_logs(sources: Iterable[Source], read: Callable[[Source], LossLog]) -> l
         faults = [
             Fault(f.code, f"{e.where}: {f.message}", f.count) for e in errors for f in e.faults
         ]
-        raise LogError("the logs", faults)
+        raise LogError("what was given", faults)
     return logs
 
 
@@ -78,15 +78,10 @@ def scan_log(source: str | Path, *, progress: Progress | None = None, **options:
         Where nothing can be made of the file at all.
     """
     wanted = ReadOptions(**options)
-    try:
-        with parts_of(str(source)) as parts:
-            if isinstance(parts, Path):
-                return read_npz(parts, wanted)
-            return _read_parts(parts, wanted, progress)
-    except LogError as error:
-        if error.where in ("the log", "the directory"):
-            raise LogError(str(source), error.faults) from error
-        raise
+    with parts_of(str(source)) as parts:
+        if isinstance(parts, Path):
+            return read_npz(parts, wanted)
+        return _read_parts(parts, wanted, progress)
 
 
 def _read_parts(parts: list[Part], options: ReadOptions, progress: Progress | None) -> Reading:

@@ -30,7 +30,22 @@ class RemoteFile:
         """Open the file for reading."""
         store, place = open_store(self.url)
         with store_errors(self.url):
-            return store.open(place, "rb")
+            return _Reader(store.open(place, "rb"), self.url)
+
+
+class _Reader:
+    """A store's file, of which what fails in reading is told: to list one is not to read one."""
+
+    def __init__(self, file: Any, url: str) -> None:
+        self._file = file
+        self._url = url
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def read(self, size: int = -1) -> Any:
+        with store_errors(self._url):
+            return self._file.read(size)
 
 
 def open_store(url: str) -> tuple[Any, str]:

@@ -5,9 +5,9 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath, PurePosixPath
 from typing import IO, Any
 
@@ -18,6 +18,8 @@ from lossan.io._footer import PARQUET_MAGIC, Footer, group_batches, open_parquet
 from lossan.io._remote import RemoteFile, is_remote, remote_files
 
 ZIP_MAGIC = b"PK\x03\x04"
+ITSELF = "the log"
+"""What a fault names that is of no single file; whoever opened the log says which it is."""
 
 
 @dataclass(frozen=True)
@@ -75,20 +77,26 @@ class Part:
 def parts_of(path: str) -> Iterator[list[Part] | Path]:
     """Yield the Parquet parts of a log, or the path itself where it is an NPZ file."""
     if is_remote(path):
-        yield [Part(n, file, _epoch_of(PurePosixPath(n))) for n, file in remote_files(path)]
+        files = remote_files(path)
+        parts = [Part(n, file, _epoch_of(PurePosixPath(n))) for n, file in files]
+        with _told(path, [part for part in parts if part.name != path]):
+            yield parts
         return
     place = Path(path)
     try:
         if path == "-":
-            with _spooled(sys.stdin.buffer, "standard input") as parts:
+            with _spooled(sys.stdin.buffer, "standard input") as parts, _told(path):
                 yield parts
         elif place.is_fifo():
-            with place.open("rb") as pipe, _spooled(pipe, path) as parts:
+            with place.open("rb") as pipe, _spooled(pipe, path) as parts, _told(path):
                 yield parts
         elif place.is_dir():
-            yield _directory_parts(place)
+            parts = _directory_parts(place)
+            with _told(path, parts):
+                yield parts
         else:
-            yield _file_parts(place)
+            with _told(path):
+                yield _file_parts(place)
     except ValueError as error:
         if "\0" not in path:
             raise
@@ -103,6 +111,20 @@ def parts_of(path: str) -> Iterator[list[Part] | Path]:
     except OSError as error:
         message = f"it cannot be read: {error.strerror or error}."
         raise LogError(path, [Fault("unreadable", message)]) from error
+
+
+@contextmanager
+def _told(path: str, inside: Sequence[Part] = ()) -> Iterator[None]:
+    """Say of which log a fault is, where it names none, or only one of the files inside it."""
+    try:
+        yield
+    except LogError as error:
+        faults = error.faults
+        if error.where in {part.name for part in inside}:
+            faults = tuple(replace(f, message=f"{error.where}: {f.message}") for f in faults)
+        elif error.where != ITSELF:
+            raise
+        raise LogError(path, faults) from error
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from lossan.io._long import read_long
 from lossan.io._metadata import KEY, parse_metadata
 from lossan.io._options import ReadOptions
 from lossan.io._parts import Parts, Progress, open_parts, wanted
-from lossan.io._source import Part, arrow_errors, parts_of
+from lossan.io._source import ITSELF, Part, arrow_errors, parts_of
 from lossan.io._types import Columns, is_list, to_float32
 from lossan.io._wide import read_wide
 from lossan.losslog import FLOAT_CHANNELS
@@ -73,11 +73,7 @@ def cut_log(source: str, options: ReadOptions, *, unit_rows: int) -> Iterator[Cu
         if not all(part.can_be_sent for part in parts):
             raise OptionError(f"{source} is a pipe; this engine reads it twice. Give it as a file.")
         whole = [_whole(part) for part in parts]
-        try:
-            opened, stored = open_parts(whole, options)
-        except LogError as error:
-            where = source if error.where == "the directory" else error.where
-            raise LogError(where, error.faults) from error
+        opened, stored = open_parts(whole, options)
         metadata = parse_metadata(stored.get(KEY), whole[0].name)
         yield Cut([u for p in whole for u in _units(p, unit_rows)], opened, metadata)
 
@@ -158,7 +154,7 @@ class _Gathered:
         """Yield the batches in their order, in pieces that stay in the cache."""
         for batch in self.held:
             for start in range(0, batch.num_rows, BATCH_ROWS):
-                yield Part("the log", None), batch.slice(start, BATCH_ROWS).select(columns)
+                yield Part(ITSELF, None), batch.slice(start, BATCH_ROWS).select(columns)
 
 
 def read_gathered(batches: list[pa.RecordBatch], parts: Parts, options: ReadOptions) -> Draft:

@@ -152,12 +152,14 @@ def test_all_damaged_parts_are_named_at_once(tmp_path):
     assert "2. p3.parquet: it is damaged" in said
 
 
-def test_a_part_damaged_inside_is_named(tmp_path):
-    file = parts(tmp_path / "log")[2]
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_part_damaged_inside_is_named_with_its_log(tmp_path, count):
+    file = parts(tmp_path / "log", count)[-1]
     whole = bytearray(file.read_bytes())
     whole[4:204] = b"\xff" * 200
     file.write_bytes(whole)
-    assert both_say(tmp_path / "log").startswith("p2.parquet: it is damaged")
+    log = tmp_path / "log"
+    assert both_say(log).startswith(f"{log}: {file.name}: it is damaged")
 
 
 def test_one_damaged_file_is_named(tmp_path):

@@ -157,19 +157,6 @@ def test_a_store_that_has_no_log(store, url, message):
         lossan.read_log(url)
 
 
-def test_a_store_without_permission(store, log, monkeypatch):
-    import s3fs
-
-    source = put(store, "mine.parquet", log)
-
-    def refuse(*args, **kwargs):
-        raise PermissionError("Access Denied")
-
-    monkeypatch.setattr(s3fs.S3FileSystem, "_info", refuse)
-    with pytest.raises(LogError, match="does not let us: Access Denied"):
-        lossan.read_log(source)
-
-
 def test_findings_of_one_machine_go_to_a_store(store, log, tmp_path):
     result = lossan.analyze(log)
     files = result.save(f"{store}/local")
