@@ -174,10 +174,10 @@ class Auto(Detector):
         pairs = Confusions.of(log, rows, score, weights, early(weights), sharp(0.0))
         classes = n_classes(log)
         floors = pairs.floors if pairs is not None else None
-        seen = Seen.of(plain, classes, scale, floors)
+        seen = Seen.of(plain, against, classes, scale, floors)
         missing = 0.0
         if not self.parameters.some_wrong:
-            missing = lacking(seen, score, against, unpicked, scale)
+            missing = lacking(seen, against, unpicked, scale)
         excess = fit_excess(score, least=sharp(LEAST), start=_BULK)
         contradicted = _contradicted(against, np.zeros(log.n_epochs))
         split = min(float(_split(context, rows).mean()), contradicted)
@@ -186,7 +186,7 @@ class Auto(Detector):
             score = score * pairs.factor(log, rows, weights)
         wanted = 0
         if missing == 0:
-            firmly = _contradicted(against, seen.firmness * scale.typical)
+            firmly = _contradicted(against, seen.firmly * scale.typical)
             ends = seen.wanted(split, firmly)
             wanted = above_gap(score, *(round(share * len(rows)) for share in ends))
         found = wanted > 0

@@ -6,19 +6,21 @@ from numpy.testing import assert_allclose
 
 import lossan
 from lossan import build_log
-from lossan.detectors._contradiction import Margins
-from lossan.detectors._evidence import Seen, _gain_in_one, _gain_of_mean, lacking
-from lossan.detectors._floors import Floors
+from lossan.detectors._contradiction import Margins, average
+from lossan.detectors._evidence import Seen, lacking
+from lossan.detectors._firmness import Firmness
 from lossan.excess import fit_excess
-from lossan.lapse import Lapse, fit_lapse
+from lossan.lapse import Lapse
 
 # twenty labels confirmed, and contradicted by .2, .3, .6, .9, 1.1 and 1.4 typical margins
 PLAIN = np.array([-1.0] * 20 + [0.2, 0.3, 0.6, 0.9, 1.1, 1.4])
 
 
-def seen(**known):
-    nothing = {"lapse": None, "wrong": 0.0, "differ": False, "denied": False, "against": 0.3}
-    firmly = {"half": 0.1, "whole": 0.05}
+def seen(excess=-0.1, surely=None, **known):
+    """Return what is seen of 3,000 samples of ten classes, of which nothing says any is wrong."""
+    firmness = Firmness(excess, excess - 0.01 if surely is None else surely)
+    nothing = {"firmness": firmness, "made": False, "lapse": None, "wrong": 0.0, "differ": False}
+    firmly = {"half": 0.1, "whole": 0.05, "n_samples": 3000}
     known = {"known": True, "many": True, "settled": True, "growth": 1.0, **known}
     return Seen(**{**nothing, **firmly, **known})
 
@@ -29,54 +31,61 @@ def level(epochs, *, end=1.0, others=1.0):
     return Margins("margin" if others == 1 else "loss", others, 1.0, typical)
 
 
+def asked(plain, classes, scale, floors=None):
+    """Return what is seen where every epoch says the same."""
+    against = np.tile(plain.astype(np.float32)[:, None], len(scale.typical))
+    return Seen.of(plain, against, classes, scale, floors)
+
+
 def test_how_firmly_labels_are_contradicted():
-    found = Seen.of(PLAIN, 10, level(8), None)
-    assert_allclose([found.against, found.half, found.whole], [6 / 26, 4 / 26, 2 / 26])
-    assert_allclose(found.firm, 2 / 6)
+    found = asked(PLAIN, 10, level(8))
+    assert_allclose([found.half, found.whole], [4 / 26, 2 / 26])
+    assert_allclose(found.firmness.excess, 2 / 6 - 6 / 26)
 
 
 @pytest.mark.parametrize(
-    ("classes", "epochs", "enough"), [(10, 8, True), (10, 5, True), (10, 4, False), (2, 8, False)]
-)
-def test_firm_contradictions_of_many_classes_and_enough_epochs_show_it(classes, epochs, enough):
-    assert Seen.of(PLAIN, classes, level(epochs), None).enough == enough
-    assert not Seen.of(np.minimum(PLAIN, 0.9), classes, level(epochs), None).enough
-
-
-@pytest.mark.parametrize(("end", "enough"), [(0.5, True), (1.5, True), (1.7, False)])
-def test_firm_contradictions_of_a_network_that_grows_surer_say_nothing(end, enough):
-    assert Seen.of(PLAIN, 10, level(8, end=end), None).enough == enough
-
-
-@pytest.mark.parametrize(("whole", "enough"), [(0.12, False), (0.16, True)])
-def test_firm_contradictions_that_rates_of_pairs_deny_are_half_of_all(whole, enough):
-    assert seen(whole=whole).enough
-    assert seen(whole=whole, denied=True).enough == enough
-
-
-@pytest.mark.parametrize(
-    ("rate", "others", "there"), [(0.012, 1, True), (0.025, 2, False), (0.04, 2, True)]
-)
-def test_a_lapse_rate_of_margins_made_of_probabilities_must_be_larger(rate, others, there):
-    rng = np.random.default_rng(0)
-    lapsing = np.where(rng.permutation(40_000) < rate * 40_000, -1, 1) * rng.uniform(0.5, 2, 40_000)
-    assert (Seen.of(-lapsing, 10, level(8, others=others), None).lapse is not None) == there
-
-
-@pytest.mark.parametrize(
-    ("known", "enough"),
+    ("surely", "enough"),
     [
-        ({}, True),
-        ({"wrong": 0.03}, False),
-        ({"whole": 0.1}, False),  # of a network that dropout or augmentation keep unsure
-        ({"settled": False}, False),
-        ({"many": False}, False),
+        (0.029, []),
+        (0.031, ["two"]),
+        (0.064, ["two"]),
+        (0.066, ["two", "ten", "few of two", "not known"]),
+        (0.091, ["two", "ten", "few of two", "not known", "made of probabilities"]),
     ],
 )
-def test_rates_that_do_not_differ_show_it_where_contradictions_are_firm(known, enough):
-    found = seen(**{"wrong": 0.04, "whole": 0.12, "growth": 2.0, **known})
-    assert found.enough == enough
-    assert found.rates == ([] if enough else [0.0]) + [found.wrong]
+def test_how_much_firmer_contradictions_show_it_of_themselves(surely, enough):
+    of = {
+        "two": {"many": False},
+        "ten": {},
+        "few of two": {"many": False, "n_samples": 999},
+        "not known": {"many": False, "known": False},
+        "made of probabilities": {"made": True},
+    }
+    assert [name for name, known in of.items() if seen(0.2, surely, **known).enough] == enough
+
+
+@pytest.mark.parametrize(
+    ("gain", "known", "enough"),
+    [
+        (9.0, {}, True),
+        (8.9, {}, False),
+        (9.0, {"excess": 0.029}, False),
+        (9.0, {"settled": False}, False),  # what it has not learnt yet lapses too
+        (23.9, {"made": True}, False),
+        (24.0, {"made": True}, True),
+        (9.0, {"many": False, "surely": 0.0}, True),
+    ],
+)
+def test_less_does_where_a_lapse_rate_says_so_too(gain, known, enough):
+    known = {"excess": 0.04, "surely": 0.02, "lapse": Lapse(0.05, gain), **known}
+    assert seen(**known).enough == enough
+    assert seen(**known).rates == [*([] if enough else [0.0]), 0.05]
+
+
+def test_rates_of_pairs_that_differ_show_it_alone():
+    assert seen(wrong=0.05, differ=True).enough
+    assert not seen(wrong=0.05).enough
+    assert seen(wrong=0.05).rates == [0.0, 0.05]
 
 
 @pytest.mark.parametrize("split", [0.0, 0.2])
@@ -100,10 +109,10 @@ def test_of_two_classes_the_split_counts_for_what_is_firmly_contradicted(firmly,
 
 
 @pytest.mark.parametrize(
-    ("end", "firmness"), [(0.5, 0.5), (1.2, 0.5), (1.3, 0.375), (1.4, 0.25), (1.6, 0.0), (3.0, 0.0)]
+    ("end", "firmly"), [(0.5, 0.5), (1.2, 0.5), (1.3, 0.375), (1.4, 0.25), (1.6, 0.0), (3.0, 0.0)]
 )
-def test_the_surer_a_network_grows_the_less_firmly_it_contradicts_wrong_labels(end, firmness):
-    assert_allclose(Seen.of(PLAIN, 2, level(8, end=end), None).firmness, firmness, atol=1e-12)
+def test_the_surer_a_network_grows_the_less_firmly_it_contradicts_wrong_labels(end, firmly):
+    assert_allclose(asked(PLAIN, 2, level(8, end=end)).firmly, firmly, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -153,38 +162,6 @@ def test_mistakes_on_unclear_samples_are_flagged_near_the_best_cut(share):
         assert f1 > 0.85 * best
 
 
-def grown(epochs, seed=0):
-    """Return a log of ten classes, 10% wrong, of a network that knows nothing at first."""
-    rng = np.random.default_rng(seed)
-    wrong = rng.random(6000) < 0.1
-    known = np.where(wrong, -1, 1) * np.abs(rng.normal(2, 1.2, 6000))
-    margin = known[:, None] * np.minimum(1, np.arange(epochs) / 3)
-    margin = margin + rng.normal(0, 0.4, margin.shape)
-    fields = {"label": rng.integers(0, 10, 6000), "margin": margin}
-    return build_log(np.log1p(np.exp(-margin)), **fields), wrong
-
-
-@pytest.mark.parametrize(("epochs", "counts"), [(4, False), (5, True)])
-def test_mild_contradictions_of_a_young_network_say_nothing(epochs, counts):
-    log, _ = grown(epochs)
-    rows = np.arange(log.n_samples)
-    scale = Margins.of(log, rows)
-    against, weights = scale.against(log, rows), np.ones(epochs)
-    settled = Seen.of(-np.ones(10), 10, level(epochs), None).settled
-    mild = seen(lapse=Lapse(0.1, 50.0), whole=0.17 * 0.3, settled=settled)
-    firm = seen(lapse=Lapse(0.1, 50.0), whole=0.19 * 0.3, settled=settled)
-    differ = seen(wrong=0.05, differ=True, whole=0.0, settled=settled)
-    of_all = (mild, firm, differ)
-    lack = [lacking(of, np.ones(6000), against, weights, scale) == 0 for of in of_all]
-    assert lack == [counts, True, True]
-
-
-def test_a_young_network_may_still_know():
-    log, wrong = grown(4)
-    flagged = lossan.analyze(log, detector="auto").detection.flagged
-    assert 2 * (flagged & wrong).sum() / (flagged.sum() + wrong.sum()) > 0.7
-
-
 def hard(seed):
     """Return a log of 600 samples of two classes, 12% wrong, all learnt by heart at once."""
     rng = np.random.default_rng(seed)
@@ -218,25 +195,13 @@ def test_losses_that_do_not_part_in_two_are_judged_without_a_warning():
     assert found.noise_rate[0] == 0
 
 
-@pytest.mark.parametrize(("wrong", "there"), [(0.0, False), (0.02, True)])
-def test_rates_of_pairs_that_show_none_deny_a_lapse_rate(wrong, there):
-    """A network of many classes lapses: it contradicts some right labels however sure it is."""
-    rng = np.random.default_rng(0)
-    lapsing = np.where(rng.random(4000) < 0.05, -1, 1) * np.abs(rng.normal(1, 0.6, 4000))
-    none = np.empty(0)
-    floors = Floors(none.astype(np.int64), none, none, np.zeros(10), 0.0, 0.0, wrong)
-    assert (Seen.of(-lapsing, 10, level(8), floors).lapse is not None) == there
-    assert Seen.of(-lapsing, 10, level(8), None).lapse is not None
-    assert Seen.of(-lapsing, 2, level(8), floors).lapse is not None  # of two classes they are few
-
-
 @pytest.mark.parametrize(
     ("n", "classes", "there"), [(1000, 2, True), (999, 2, False), (999, 3, True)]
 )
 def test_few_samples_of_two_classes_lapse_whatever_their_labels(n, classes, there):
     rng = np.random.default_rng(0)
     lapsing = np.where(rng.random(n) < 0.1, -1, 1) * np.abs(rng.normal(1, 0.6, n))
-    assert (Seen.of(-lapsing, classes, level(8), None).lapse is not None) == there
+    assert (asked(-lapsing, classes, level(8)).lapse is not None) == there
 
 
 def regression(rate, seed, *, n=3000, width=400):
@@ -270,54 +235,48 @@ def test_hard_samples_of_two_classes_pile_up_in_single_epochs_too(seed):
     assert not lossan.analyze(log, detector="auto").detection.flagged.any()
 
 
-def test_a_single_epoch_shows_what_the_mean_does_not():
-    log, _ = regression(0.4, 1)
-    rows, epochs = np.arange(log.n_samples), np.arange(1, 9)
+def few(rate, seed, *, n=600, learnt=0.5):
+    """Return a log of two classes of few samples, some wrong, learnt by heart little by little."""
+    rng = np.random.default_rng(seed)
+    wrong = rng.random(n) < rate
+    clear = rng.normal(1.6, 1.0, n)
+    pull = np.where(wrong, -1, 1)[:, None] + np.where(wrong, 2 * learnt, 0)[:, None] * (
+        np.linspace(0, 1, 8)
+    )
+    margin = pull * clear[:, None] + rng.normal(0, 0.3, (n, 8))
+    return build_log(np.log1p(np.exp(-margin)), label=rng.integers(0, 2, n)), wrong
+
+
+@pytest.mark.parametrize(("excess", "asks"), [(0.009, False), (0.011, True)])
+def test_an_excess_is_asked_for_where_contradictions_are_a_little_firmer(excess, asks):
+    log, _ = few(0.12, 0)
+    rows, weights = np.arange(log.n_samples), np.ones(8)
     scale = Margins.of(log, rows)
     against = scale.against(log, rows)
-    shown = [
-        fit_excess(np.tanh(values.astype(float) / unit), least=0.2).gain
-        for values, unit in zip(against.T, scale.typical, strict=True)
+    score = average(against, np.tanh, weights * np.arange(1, 9) ** 1.5, scale.typical)
+    gain = fit_excess(score, least=0.2).gain
+    assert 3.907 < gain < 60
+    for n, known, nats in (
+        (600, {"many": False}, 3.907),
+        (2000, {"many": False}, 60),
+        (2000, {}, 60),
+        (200, {}, 6),
+        (100, {}, 3.907),
+        (2000, {"settled": False}, 60),
+    ):
+        some = seen(excess, n_samples=n, **known)
+        answers = asks and some.settled
+        assert_allclose(
+            lacking(some, against, weights, scale), max(nats - gain, 0) if answers else nats
+        )
+    assert lacking(seen(wrong=0.1, differ=True), against, weights, scale) == 0
+
+
+def test_few_wrong_labels_of_two_classes_are_seen_where_clean_ones_are_not():
+    shares = [
+        [lossan.analyze(few(rate, seed)[0], detector="auto").detection.flagged.mean()]
+        for rate in (0.0, 0.12)
+        for seed in range(6)
     ]
-    assert _gain_in_one(against, scale) == max(shown[1:])
-    assert _gain_of_mean(against, epochs**1.5, scale) < 0.0065 * len(rows)
-    for growth, asked in ((1.3, 0.03), (1.2, 0.05)):  # learnt by heart or not
-        some = seen(against=0.4, many=False, growth=growth)
-        lacks = lacking(some, np.ones(len(rows)), against, np.ones(8), scale)
-        assert lacks == max(asked * len(rows) - max(shown[1:]), 0)
-    gaps = against.copy()
-    gaps[:, 1 + int(np.argmax(shown[1:]))] = np.nan  # observed of no sample
-    assert _gain_in_one(gaps, scale) == sorted(shown[1:])[-2]
-
-
-@pytest.mark.parametrize(
-    ("classes", "epochs", "scale", "slope", "there"),
-    [
-        (10, 8, 1.0, 2, True),
-        (10, 8, 0.3, 2, False),  # no label is contradicted firmly
-        (10, 8, 0.3, 4, True),  # so clearly that hard samples cannot be all
-        (10, 4, 1.0, 2, False),  # a network that is still learning
-        (10, 4, 1.0, 4, True),
-        (2, 4, 1.0, 2, True),
-        (2, 8, 0.3, 2, False),
-    ],
-)
-def test_a_lapse_rate_of_an_unsure_network_must_gain_more(classes, epochs, scale, slope, there):
-    rng = np.random.default_rng(3)
-    sure = np.abs(rng.normal(1, 0.6, 6000))
-    erring = rng.random(6000) < 1 / (1 + np.exp(slope * sure))
-    margin = np.where(erring ^ (rng.random(6000) < 0.1), -1, 1) * sure
-    assert (fit_lapse(margin, classes).gain > 0.005 * 6000) == (slope == 4)
-    found = Seen.of(-scale * margin, classes, level(epochs), None)
-    assert (found.lapse is not None) == there
-
-
-def test_a_network_that_contradicts_nearly_all_labels_says_nothing():
-    log, _ = grown(8)
-    rows = np.arange(log.n_samples)
-    scale = Margins.of(log, rows)
-    against, weights = scale.against(log, rows), np.ones(8)
-    lapse = Lapse(0.9, 5000.0)
-    for share, says in ((0.7, True), (0.8, False)):
-        some = seen(against=share, half=0.6, whole=0.5, lapse=lapse)
-        assert (lacking(some, np.ones(len(rows)), against, weights, scale) == 0) == says
+    assert np.count_nonzero(shares[:6]) <= 1
+    assert np.count_nonzero(shares[6:]) >= 5
