@@ -16,11 +16,10 @@ from lossan.lapse import Lapse, fit_lapse
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float32]
 
-# Of the contradicted labels: how many more may be so firmly where margins of right ones are not
-# quite normally spread; of more than two classes, which may look alike, twice that; of margins
-# that are made of probabilities, whose spread over the other classes is assumed, more still.
-_FIRM, _FIRM_OF_MANY, _MADE = 0.03, 0.065, 0.025
-_FIRMER = 0.01  # where an excess says so too
+# Of the contradicted labels: how many more may be so firmly where none is wrong, of two classes and
+# of more; more still of margins made of probabilities, whose spread over the others is assumed.
+_FIRM, _FIRM_OF_MANY, _MADE = 0.01, 0.05, 0.015
+_FIRMER, _LITTLE_FIRMER = 0.02, 0.01  # where a lapse rate says so too, or an excess
 # nats a sample: what a lapse rate may gain where no label is wrong, or of margins so made
 _MISFIT, _MISFIT_MADE = 0.003, 0.008
 # Nats of likelihood, half a quantile of chi-square: an excess, three parameters, at 95%, and at
@@ -97,7 +96,7 @@ class Seen:
         lapse = fit_lapse(-plain, classes or 2) if many or len(plain) >= _FEW else None
         there = lapse is not None and lapse.gain >= SIGNIFICANT and lapse.share >= _RARE
         return cls(
-            firmness=Firmness.of(against, scale),
+            firmness=Firmness.of(against, scale, many=many),
             made=scale.others > 1,
             lapse=lapse if there else None,
             wrong=wrong,
@@ -123,7 +122,7 @@ class Seen:
         firm = self.firmness.surely >= least + (_MADE if self.made else 0.0)
         misfit = (_MISFIT_MADE if self.made else _MISFIT) * self.n_samples
         lapses = self.settled and self.lapse is not None and self.lapse.gain >= misfit
-        return self.differ or firm or (lapses and self.firmness.excess >= _FIRM)
+        return self.differ or firm or (lapses and self.firmness.excess >= _FIRMER)
 
     @property
     def rates(self) -> list[float]:
@@ -165,7 +164,7 @@ def lacking(seen: Seen, against: Matrix, weights: Vector, scale: Margins) -> flo
     if seen.enough:
         return 0.0
     asked = _SEEN if seen.few else max(_SEEN, _LARGE * seen.n_samples)
-    if seen.firmness.excess < _FIRMER or not (seen.few or seen.settled):
+    if seen.firmness.excess < _LITTLE_FIRMER or not (seen.few or seen.settled):
         return asked
     late = weights * np.arange(1, len(weights) + 1) ** _LATE
     missing = [asked - _gain(against, late, scale)]

@@ -18,10 +18,11 @@ _FEWEST = 0.01  # of the labels: of fewer contradicted ones a share is chance
 class Firmness:
     """How many more of the contradicted labels are so firmly than hard right ones would be.
 
-    A label is contradicted firmly where the margin against it is as large as a typical label's
-    for it. Of margins that are normally spread, as those of right labels roughly are, about as
-    many of the contradicted are contradicted firmly as are contradicted of all, be these a
-    twentieth or two fifths. Wrong labels are contradicted as firmly as right ones are confirmed.
+    A label is contradicted firmly where the margin against it is as large as what is typical of
+    all labels. Wrong labels are contradicted as firmly as right ones are confirmed. Of hard right
+    ones no more of the contradicted are contradicted firmly than are contradicted of all, be these
+    a twentieth or two fifths; of more than two classes, whose margins are spread about normally,
+    also no more than of normally spread ones (`firm_of_normal`), where that is less.
 
     It is asked of the second to eighth epochs each by itself, for later ones learn wrong labels by
     heart, and the mean over them would show it; in the first whole kinds of samples may still be
@@ -30,17 +31,17 @@ class Firmness:
     Parameters
     ----------
     excess : float
-        The share of the contradicted that are so firmly, less the share contradicted.
+        The share of the contradicted that are so firmly, less what hard right ones would leave.
     surely : float
-        The same less one standard error of the former.
+        The same less two standard errors of the former.
     """
 
     excess: float
     surely: float
 
     @classmethod
-    def of(cls, against: Matrix, scale: Margins) -> "Firmness":
-        """Ask the epochs; -1 where none can say."""
+    def of(cls, against: Matrix, scale: Margins, *, many: bool) -> "Firmness":
+        """Ask the epochs, of more than two classes or not; -1 where none can say."""
         excess, surely = -1.0, -1.0
         for values, unit in zip(against.T[1:EARLY], scale.typical[1:EARLY], strict=True):
             seen = values[~np.isnan(values)]
@@ -49,6 +50,30 @@ class Firmness:
                 continue
             firm = np.count_nonzero(seen > unit) / len(seen) / max(contradicted, _FEWEST)
             error = np.sqrt(max(firm * (1 - firm), _FEWEST) / (contradicted * len(seen)))
-            excess = max(excess, firm - contradicted)
-            surely = max(surely, firm - contradicted - float(error))
+            hard = min(contradicted, firm_of_normal(contradicted)) if many else contradicted
+            excess = max(excess, firm - hard)
+            surely = max(surely, firm - hard - 2 * float(error))
         return cls(excess, surely)
+
+
+def firm_of_normal(contradicted: float) -> float:
+    """Return which share of the contradicted is so firmly, of normally spread margins.
+
+    Firmly: by more than the median of how far a margin is from 0.
+
+    Parameters
+    ----------
+    contradicted : float
+        The share of margins below 0, more than 0 and less than 1.
+
+    Examples
+    --------
+    >>> [round(firm_of_normal(share), 3) for share in (0.05, 0.15, 0.5)]
+    [0.01, 0.115, 0.5]
+    """
+    from scipy.optimize import brentq
+    from scipy.special import ndtr, ndtri
+
+    centre = -ndtri(contradicted)  # of margins, in standard deviations
+    typical = brentq(lambda t: ndtr(t - centre) - ndtr(-t - centre) - 0.5, 0, abs(centre) + 1)
+    return float(ndtr(-typical - centre) / contradicted)

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from images import Images, load
 from numpy.typing import NDArray
-from tasks import Task
+from tasks import SLIPS, Task
 from training import predict, train
 
 from lossan.corrupt import corrupt_labels
@@ -31,10 +31,10 @@ def prepare(
         images = replace(images, truth=codes[images.truth], classes=task.only)
     rows = _shrinking(images, order, task) if task.fewest else order[: task.n]
     taken = images.take(rows)
-    if task.noise not in ("annotator", "people"):
+    label = {"annotator": _annotated, "people": _guessed, "hurried": _hurried}.get(task.noise)
+    if label is None:
         return taken, made_wrong(task, taken)
     others = np.setdiff1d(order, rows, assume_unique=True)[:TEACHING]
-    label = _annotated if task.noise == "annotator" else _guessed
     return taken, label(task, taken, images.take(others))
 
 
@@ -71,7 +71,9 @@ def _guessed(task: Task, images: Images, teaching: Images) -> NDArray[np.int64]:
     Each is drawn from what a network makes of the image at a quarter of its resolution, helped
     towards the truth by as many logits as leave the wanted share wrong. Two people would differ.
     """
-    logits = _weakly(task, _blurred(images), _blurred(teaching)).astype(np.float64)
+    if images.inputs.ndim == 4:  # features have no resolution
+        images, teaching = _blurred(images), _blurred(teaching)
+    logits = _weakly(task, images, teaching).astype(np.float64)
     logits += np.random.default_rng(task.seed + 2).gumbel(size=logits.shape)
     rows = np.arange(len(logits))
     best_other = logits.copy()
@@ -79,6 +81,21 @@ def _guessed(task: Task, images: Images, teaching: Images) -> NDArray[np.int64]:
     lead = best_other.max(axis=1) - logits[rows, images.truth]
     logits[rows, images.truth] += np.quantile(lead, 1 - task.rate)
     return logits.argmax(axis=1)
+
+
+def _hurried(task: Task, images: Images, teaching: Images) -> NDArray[np.int64]:
+    """Return labels of which half of the wrong ones are guesses, the others slips at any image."""
+    given = _guessed(replace(task, rate=task.rate / 2), images, teaching)
+    often = np.zeros((len(images.classes),) * 2)
+    for origin, target, weight in SLIPS:
+        often[images.classes.index(origin), images.classes.index(target)] = weight
+    rng, right = np.random.default_rng(task.seed + 3), given == images.truth
+    chance = np.where(right, often.sum(axis=1)[images.truth], 0.0)
+    count = round(task.rate * len(given)) - int((~right).sum())
+    for row in rng.choice(len(given), count, replace=False, p=chance / chance.sum()):
+        to = often[images.truth[row]]
+        given[row] = rng.choice(len(to), p=to / to.sum())
+    return given
 
 
 def _blurred(images: Images) -> Images:

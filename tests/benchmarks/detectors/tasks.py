@@ -13,6 +13,22 @@ CONFUSED = (
     ("sandal", "sneaker", 0.1),
 )
 """From class, to class, the share of it: 20% in all, and two classes without a wrong label."""
+SLIPS = (
+    ("t-shirt", "shirt", 3.0),
+    ("shirt", "t-shirt", 4.0),
+    ("pullover", "coat", 4.0),
+    ("coat", "pullover", 3.0),
+    ("shirt", "pullover", 2.0),
+    ("coat", "shirt", 1.5),
+    ("dress", "coat", 1.0),
+    ("dress", "t-shirt", 1.0),
+    ("sneaker", "ankle-boot", 1.5),
+    ("ankle-boot", "sneaker", 1.5),
+    ("sandal", "sneaker", 2.0),
+    ("sneaker", "sandal", 1.0),
+    ("bag", "shirt", 0.5),
+)
+"""From class, to class, how often in proportion: what whoever labels in a hurry takes for what."""
 _ONE_WAY = (("coat", "pullover", 0.3), ("shirt", "t-shirt", 0.3), ("ankle-boot", "sneaker", 0.3))
 _NEXT = tuple((str(digit), str((digit + 1) % 10), 0.2) for digit in range(10))
 
@@ -32,10 +48,11 @@ class Task:
         Which classes; all by default.
     fewest : int, optional
         Classes shrink geometrically from ``n`` images of the first to this many of the last.
-    noise : {"none", "uniform", "confused", "annotator", "people"}
+    noise : {"none", "uniform", "confused", "annotator", "people", "hurried"}
         Which labels are made wrong: none; any to any other; shares by class pair (``pairs``);
         mistakes of a network trained on a few other images, which depend on the image itself;
-        guesses at blurred images, as people make them.
+        guesses at blurred images, as people make them; half of them such guesses, half slips, at
+        any image, between classes that look alike (`SLIPS`).
     rate : float
         The share of wrong labels.
     pairs : tuple
@@ -125,6 +142,8 @@ TASKS = (
     Task(name="mnist10-clean", source="mnist", n=12_000, **_CLEAN),
     Task(name="head10-flip20", **_HEAD, rate=0.2),
     Task(name="head10-oneway9", **_HEAD, noise="confused", rate=0.09, pairs=_ONE_WAY),
+    Task(name="head10-hurried9", **_HEAD, n=11_000, noise="hurried", rate=0.09),
+    Task(name="head10-hurried40", **_HEAD, n=11_000, noise="hurried", rate=0.4),
     Task(name="head10-clean", **_HEAD, **_CLEAN),
     Task(
         name="head5-missed13",
