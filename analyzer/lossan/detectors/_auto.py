@@ -63,34 +63,24 @@ class Auto(Detector):
        contradiction, as the loss does, and cares less how firmly a label is confirmed. Epochs are
        weighed by how well they tell apart what the score calls wrong and right, times the spread of
        their losses, and later ones more unless wrong labels are learnt by heart (`_epochs`).
-    2. Whether any label is wrong is asked in four ways. Wrong labels are contradicted however sure
-       the network is: a lapse rate (`lossan.lapse`) of 1% or more, 3% of margins that are made of
-       probabilities, that is significant at the 1% level says so, but of fewer than 1,000 samples
-       of two classes, of which a network cannot see some. Where labels are mistakes for one class
-       rather than another, those of some pairs of classes stay contradicted where the network is
-       surest and those of others do not, or labels of one class stand on another where none stand
-       the other way: rates that surely differ (`fit_floors`) and make 1% of all labels. Right
-       labels are contradicted mildly, wrong ones as firmly as right ones are confirmed. Of margins
-       that are normally spread, about as many of the contradicted are contradicted as firmly as a
-       typical label is confirmed as are contradicted of all: a share larger by .07 (.5 where the
-       rates of pairs show no wrong label) says so of more than two classes, but of a network whose
-       typical margin is still 1.6 times as large at the end as in the middle, unless the rates of
-       pairs make 3.5% of all labels. Or wrong labels pile up where right ones only thin out: an
-       excess of the mean over the epochs over a falling null (`lossan.excess`), significant at the
-       5% level and, of more than two classes or 2,000 samples and more, in the unsqueezed margins
-       too, of 1% or more; of two classes it must be larger the more samples there are, as that of a
-       null which is only nearly right is. Where contradictions are mild, as dropout, augmentation
-       or few epochs leave them, a lapse rate must gain 0.01 nats a sample and an excess 0.013; of
-       1,000 and more samples of two classes none counts. Of two classes the second to eighth epochs
-       are asked as well, before wrong labels are learnt by heart: each by itself of a far larger
-       excess, as samples that are hard only then pile up too, and of fewer than 1,000 samples the
-       mean of the first eight, where there are more, at the 2% level; not of a log without labels,
-       of which it is not known how many classes there are. Where the rates of pairs of more than
-       two classes show no wrong label, neither an excess nor a lapse rate counts. A network of
-       fewer than five epochs is still learning: unless 18% of the contradicted labels are firmly
-       so, nothing counts but rates that differ. One that contradicts three quarters of all labels
-       has learnt nothing. Without any of these nothing is flagged, unless the user knows that some
-       labels are wrong.
+    2. Whether any label is wrong is asked in three ways. Hard right labels are contradicted the
+       more rarely the more firmly, wrong ones as firmly as right ones are confirmed: of the
+       contradicted labels more are so firmly than hard right ones would be (`Firmness`). That is
+       asked of each of the second to eighth epochs, before wrong labels are learnt by heart, and
+       says so where two standard errors leave .01 more of two classes, .05 of more or of few
+       samples, .065 of margins made of probabilities. Where that is not sure, a lapse rate or an
+       excess says so with it. Wrong labels are contradicted however sure the network is: with .02
+       more that are firm a lapse rate of 1% or more that gains 0.003 nats a sample (0.008 of
+       margins so made) counts (`lossan.lapse`), but of fewer than five epochs, after which a
+       network lapses on what it has not learnt yet. Wrong labels pile up where right ones only
+       thin out: with .01 more that are firm an excess of the mean over the epochs over a falling
+       null (`lossan.excess`) counts, if it gains 0.03 nats a sample, or, of fewer than 1,000
+       samples of two classes, is significant at the 5% level, or that of the first eight epochs at
+       the 2% level. And where labels are mistakes for one class rather than another, those of some
+       pairs of classes stay contradicted where the network is surest and those of others do not,
+       or labels of one class stand on another where none stand the other way: rates that surely
+       differ (`fit_floors`) and make 1% of all labels say so alone. Without any of these nothing
+       is flagged, unless the user knows that some labels are wrong.
     3. How many are flagged is read from the paper's split of the six features in two, which knows
        when a sample was learnt as well as how high its losses are. Where the rates of pairs of
        classes differ, the split is of confused classes rather than of labels. The rates leave out
@@ -108,9 +98,9 @@ class Auto(Detector):
        (`Confusions`). How many there are stays as it is.
     5. The noise rate is the share flagged, where the missed and the wrongly flagged balance. Its
        interval spans all readings, the mirrored margins among them (wrong labels look like right
-       ones with the sign turned), and begins at 0 where neither a lapse rate is seen nor rates
-       that differ nor enough that are firmly contradicted. Where nothing is flagged it ends where
-       the split does: as many may be wrong and learnt by heart.
+       ones with the sign turned), and begins at 0 where nothing but an excess says that some are
+       wrong. Where nothing is flagged it ends where the split does: as many may be wrong and
+       learnt by heart.
     """
 
     name: ClassVar[str] = "auto"

@@ -40,7 +40,7 @@ class Confusions:
     - How often such labels stand on what is surely the other class (`fit_floors`). Where every
       third coat is called a pullover the network learns just that, and contradicts these labels
       mildly. This factor is the square root of the rate over the usual one, to the power of how
-      surely the rates differ at all.
+      surely the rates differ at all, and of how far they tell of single samples.
 
     Of several epochs' pairs the factor is the weighted geometric mean, and 1 for an epoch that
     predicts the given label.
@@ -163,7 +163,7 @@ class Confusions:
 
     def _raised(self, floors: Floors) -> "Confusions":
         """Return the factors times those of how often labels are wrong."""
-        power = _POWER * floors.trust
+        power = _POWER * floors.trust * floors.telling
         wrong = replace(
             self,
             keys=floors.keys,

@@ -33,6 +33,7 @@ _ROUNDS = 300
 SIGNIFICANT, SURE = 3.317, 7.568
 """Nats of likelihood, half a quantile of chi-square: one parameter, at 99%, and at 99.99%."""
 _MISFIT = 0.002  # nats a sample: what shapes that are nearly right may gain
+_LITTLE, _MUCH = 0.3, 0.45  # of the contradicted labels, that rates may explain
 # of the samples of a class, in all pairs: where some are mistaken one way, none ranks lower
 _LEAST = 0.01
 
@@ -57,6 +58,9 @@ class Floors:
         From 0, where one rate may explain all pairs, to 1, where none does.
     wrong : float
         The share of all labels that are wrong by these rates; 0 where it may be none.
+    telling : float
+        How far a pair's rate tells of its samples, from 0 to 1: not where the rates explain few of
+        the contradicted labels, for labels are then wrong in other ways too, as people's are.
     """
 
     keys: Keys
@@ -66,6 +70,7 @@ class Floors:
     usual: float
     trust: float
     wrong: float
+    telling: float
 
 
 def fit_floors(
@@ -85,6 +90,10 @@ def fit_floors(
     hard ones are no longer thought to stay until the surest end.
 
     Classes of which the network is never sure are left out: it may still be learning them.
+
+    Where the rates make less than .3 to .45 of all contradicted labels most wrong ones are not
+    mistakes for one class rather than another: then a rate tells little of a pair's samples,
+    unless classes are mistaken for others one way only.
 
     Parameters
     ----------
@@ -129,6 +138,7 @@ def fit_floors(
     of_others = np.full(n_classes, usual)
     of_others[there] = rates[len(keys) :]
     shares = many * size[stands_on] / everyone
+    wrong = float(found.rates @ shares) if found.seen else 0.0
     first = slice(len(keys))
     return Floors(
         keys=keys,
@@ -137,8 +147,15 @@ def fit_floors(
         others=of_others,
         usual=usual,
         trust=1 - SIGNIFICANT / gain if gain > 0 else 0.0,
-        wrong=float(found.rates @ shares) if found.seen else 0.0,
+        wrong=wrong,
+        telling=1.0 if one_way.nats > 0 else _telling(wrong * everyone, float(mean.counts.sum())),
     )
+
+
+def _telling(explained: float, contradicted: float) -> float:
+    """Return how far rates tell of single samples that explain so many of the contradicted."""
+    share = explained / max(contradicted, 1.0)
+    return float(np.clip((share - _LITTLE) / (_MUCH - _LITTLE), 0, 1))
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,12 +4,14 @@ import math
 import re
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from sklearn.metrics import average_precision_score
 
 import lossan
 from lossan.build import build_log
 from lossan.detectors._confusion import Confusions
+from lossan.detectors._floors import Floors
 
 N, K, EPOCHS = 3000, 5, 6
 
@@ -216,3 +218,15 @@ def test_an_epoch_that_was_not_observed_says_nothing_of_its_prediction():
     factor = pairs.factor(log, np.arange(20), np.array([1.0, 1e-4]))
     assert factor[0] == 1
     assert (factor[1:10] < 1).any() or (factor[1:10] > 1).any()
+
+
+@pytest.mark.parametrize("telling", [0.0, 0.5, 1.0])
+def test_rates_count_as_far_as_they_tell_of_samples(telling):
+    rates = {"rates": np.array([0.2, 0.05]), "shares": np.array([0.02, 0.01]), "usual": 0.1}
+    sure = {"trust": 1.0, "wrong": 0.03, "telling": telling}
+    floors = Floors(keys=np.array([1, 5]), others=np.full(3, 0.1), **rates, **sure)
+    none = Confusions(pa.array(["a", "b", "c"]), np.empty(0, np.int64), np.empty(0), np.zeros(3))
+    found = none._raised(floors)
+    np.testing.assert_allclose(np.exp(found.shifts), [2 ** (telling / 2), 0.5 ** (telling / 2)])
+    np.testing.assert_allclose(found.others, 0, atol=1e-12)
+    assert found.notes  # which pairs are mistaken is told all the same

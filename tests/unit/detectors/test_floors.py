@@ -54,6 +54,25 @@ def test_planted_rates_are_found():
         np.testing.assert_allclose(known(floors), rates, atol=0.05)
 
 
+@pytest.mark.parametrize(("hard", "telling"), [(0.0, 1), (0.25, 0.5), (0.5, 0)])
+def test_rates_tell_of_samples_as_far_as_they_explain_what_is_contradicted(hard, telling):
+    rates = RARE.copy()
+    rates[1, 0], rates[0, 1] = 0.3, 0.25  # both ways
+    epochs, _ = planted(0, rates, hard=hard)
+    floors = fit_floors(epochs, WEIGHTS, K, N)
+    contradicted = np.average([(e[0] != e[1]).mean() for e in epochs], weights=WEIGHTS)
+    share = np.clip((floors.wrong / contradicted - 0.3) / 0.15, 0, 1)
+    np.testing.assert_allclose(floors.telling, share, rtol=1e-9)
+    assert floors.telling == (telling if telling in (0, 1) else pytest.approx(telling, abs=0.4))
+
+
+def test_rates_of_classes_mistaken_one_way_tell_of_samples_whatever_they_explain():
+    rates = RARE.copy()
+    rates[1, 0] = 0.3
+    floors = fit_floors(planted(0, rates, hard=0.5)[0], WEIGHTS, K, N)
+    assert floors.telling == 1
+
+
 def test_labels_wrong_anywhere_have_one_rate():
     for seed in range(3):
         epochs, wrong = planted(seed, np.full((K, K), 0.04) * (1 - np.eye(K)))
