@@ -26,6 +26,13 @@ def n_classes(log: LossLog) -> int | None:
     return max(len(seen), named)
 
 
+def commonest(log: LossLog) -> float:
+    """Return the share of the labels that the most common class has, 1 where none is known."""
+    codes = np.empty(0, np.int32) if log.coded_label is None else log.coded_label.codes
+    counts = np.bincount(codes[codes >= 0])
+    return float(counts.max() / counts.sum()) if len(counts) else 1.0
+
+
 def comparable(log: LossLog) -> tuple[LossLog, tuple[str, ...]]:
     """Leave out labels that are all missing, and predictions that say nothing about labels.
 

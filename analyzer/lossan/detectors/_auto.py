@@ -16,7 +16,7 @@ from lossan.detectors._evidence import Seen, lacking
 from lossan.detectors._gap import above_gap
 from lossan.excess import fit_excess
 from lossan.losslog import LossLog
-from lossan.signals import n_classes
+from lossan.signals import commonest, n_classes
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float32]
@@ -67,20 +67,20 @@ class Auto(Detector):
        more rarely the more firmly, wrong ones as firmly as right ones are confirmed: of the
        contradicted labels more are so firmly than hard right ones would be (`Firmness`). That is
        asked of each of the second to eighth epochs, before wrong labels are learnt by heart, and
-       says so where two standard errors leave .01 more of two classes, .05 of more or of few
-       samples, .065 of margins made of probabilities. Where that is not sure, a lapse rate or an
-       excess says so with it. Wrong labels are contradicted however sure the network is: with .02
-       more that are firm a lapse rate of 1% or more that gains 0.003 nats a sample (0.008 of
-       margins so made) counts (`lossan.lapse`), but of fewer than five epochs, after which a
-       network lapses on what it has not learnt yet. Wrong labels pile up where right ones only
-       thin out: with .01 more that are firm an excess of the mean over the epochs over a falling
-       null (`lossan.excess`) counts, if it gains 0.03 nats a sample, or, of fewer than 1,000
-       samples of two classes, is significant at the 5% level, or that of the first eight epochs at
-       the 2% level. And where labels are mistakes for one class rather than another, those of some
-       pairs of classes stay contradicted where the network is surest and those of others do not,
-       or labels of one class stand on another where none stand the other way: rates that surely
-       differ (`fit_floors`) and make 1% of all labels say so alone. Without any of these nothing
-       is flagged, unless the user knows that some labels are wrong.
+       says so where two standard errors leave .01 more of two classes about as common, .05 of
+       others or of few samples, .065 of margins made of probabilities. Where that is not sure, a
+       lapse rate or an excess says so with it. Wrong labels are contradicted however sure the
+       network is: with .02 more that are firm a lapse rate of 1% or more that gains 0.003 nats a
+       sample (0.008 of margins so made) counts (`lossan.lapse`), but of fewer than five epochs,
+       after which a network lapses on what it has not learnt yet. Wrong labels pile up where right
+       ones only thin out: with .01 more that are firm an excess of the mean over the epochs over a
+       falling null (`lossan.excess`) counts, if it gains 0.03 nats a sample, or, of fewer than
+       1,000 samples of two classes, is significant at the 5% level, or that of the first eight
+       epochs at the 2% level. And where labels are mistakes for one class rather than another,
+       those of some pairs of classes stay contradicted where the network is surest and those of
+       others do not, or labels of one class stand on another where none stand the other way: rates
+       that surely differ (`fit_floors`) and make 1% of all labels say so alone. Without any of
+       these nothing is flagged, unless the user knows that some labels are wrong.
     3. How many are flagged is read from the paper's split of the six features in two, which knows
        when a sample was learnt as well as how high its losses are. Where the rates of pairs of
        classes differ, the split is of confused classes rather than of labels. The rates leave out
@@ -164,7 +164,7 @@ class Auto(Detector):
         pairs = Confusions.of(log, rows, score, weights, early(weights), sharp(0.0))
         classes = n_classes(log)
         floors = pairs.floors if pairs is not None else None
-        seen = Seen.of(plain, against, classes, scale, floors)
+        seen = Seen.of(plain, against, classes, commonest(log), scale, floors)
         missing = 0.0
         if not self.parameters.some_wrong:
             missing = lacking(seen, against, unpicked, scale)
@@ -198,7 +198,7 @@ class Auto(Detector):
             score=score,
             probability=probability,
             flags=flags,
-            notes=_notes(pairs, found=found, known=seen.known),
+            notes=_notes(pairs, found=found, known=classes is not None),
             noise_rate=_noise_rate([plain, first], float(flags.mean()), shares, split),
         )
 

@@ -17,7 +17,8 @@ Vector = NDArray[np.float64]
 Matrix = NDArray[np.float32]
 
 # Of the contradicted labels: how many more may be so firmly where none is wrong, of two classes and
-# of more; more still of margins made of probabilities, whose spread over the others is assumed.
+# of more, or of two of which one is rare, so that a network doubts its labels before it knows them;
+# more still of margins made of probabilities, whose spread over the others is assumed.
 _FIRM, _FIRM_OF_MANY, _MADE = 0.01, 0.05, 0.015
 _FIRMER, _LITTLE_FIRMER = 0.02, 0.01  # where a lapse rate says so too, or an excess
 # nats a sample: what a lapse rate may gain where no label is wrong, or of margins so made
@@ -29,6 +30,7 @@ _LARGE = 0.03  # nats a sample: more than a null that is nearly right leaves
 # Samples: of fewer of two classes a network lapses on what it cannot see, and how many of the few
 # contradicted ones are so firmly is chance.
 _FEW = 1000
+_COMMON = 2 / 3  # of the labels: a class that has more leaves the other of two rare
 _RARE = 0.01  # fewer wrong labels than this are those of any gold standard
 _NEAR = 1.2  # times: that rates of pairs of classes are low by
 _SETTLED = 5  # epochs: after fewer a network lapses on what it has not learnt yet
@@ -58,8 +60,8 @@ class Seen:
         The shares of labels contradicted as firmly as half a typical label is confirmed, or a
         whole one, on average.
     n_samples : int
-    known : bool
-        Whether it is known how many classes there are.
+    even : bool
+        Whether no class has more than two thirds of the labels, as far as they are known.
     many : bool
         Whether there are surely more than two.
     settled : bool
@@ -76,7 +78,7 @@ class Seen:
     half: float
     whole: float
     n_samples: int
-    known: bool
+    even: bool
     many: bool
     settled: bool
     growth: float
@@ -87,10 +89,15 @@ class Seen:
         plain: Vector,
         against: Matrix,
         classes: int | None,
+        common: float,
         scale: Margins,
         floors: Floors | None,
     ) -> "Seen":
-        """Ask everything but the excess; ``plain`` is the mean of ``against`` over the epochs."""
+        """Ask everything but the excess.
+
+        ``plain`` is the mean of ``against`` over the epochs, ``common`` the share of the labels
+        that the most common of the classes has, if known.
+        """
         wrong = floors.wrong if floors is not None and floors.wrong >= _RARE else 0.0
         many = classes is not None and classes > 2
         lapse = fit_lapse(-plain, classes or 2) if many or len(plain) >= _FEW else None
@@ -104,7 +111,7 @@ class Seen:
             half=float((plain > _HALF).mean()),
             whole=float((plain > 1.0).mean()),
             n_samples=len(plain),
-            known=classes is not None,
+            even=common <= _COMMON,
             many=many,
             settled=len(scale.typical) >= _SETTLED,
             growth=float(scale.typical[-1] / scale.typical[(len(scale.typical) - 1) // 2]),
@@ -118,7 +125,7 @@ class Seen:
     @property
     def enough(self) -> bool:
         """Whether it shows that some are."""
-        least = _FIRM if self.known and not self.many and not self.few else _FIRM_OF_MANY
+        least = _FIRM if self.even and not self.many and not self.few else _FIRM_OF_MANY
         firm = self.firmness.surely >= least + (_MADE if self.made else 0.0)
         misfit = (_MISFIT_MADE if self.made else _MISFIT) * self.n_samples
         lapses = self.settled and self.lapse is not None and self.lapse.gain >= misfit
@@ -168,7 +175,7 @@ def lacking(seen: Seen, against: Matrix, weights: Vector, scale: Margins) -> flo
         return asked
     late = weights * np.arange(1, len(weights) + 1) ** _LATE
     missing = [asked - _gain(against, late, scale)]
-    if seen.few and seen.known and len(weights) > EARLY:
+    if seen.few and seen.even and len(weights) > EARLY:
         missing.append(_SEEN_EARLY - _gain(against, early(late), scale))
     return max(min(missing), 0.0)
 

@@ -11,6 +11,7 @@ from lossan.detectors._evidence import Seen, lacking
 from lossan.detectors._firmness import Firmness, firm_of_normal
 from lossan.excess import fit_excess
 from lossan.lapse import Lapse
+from lossan.signals import commonest
 
 # twenty labels confirmed, and contradicted by .2, .3, .6, .9, 1.1 and 1.4 typical margins
 PLAIN = np.array([-1.0] * 20 + [0.2, 0.3, 0.6, 0.9, 1.1, 1.4])
@@ -21,7 +22,7 @@ def seen(excess=-0.1, surely=None, **known):
     firmness = Firmness(excess, excess - 0.01 if surely is None else surely)
     nothing = {"firmness": firmness, "made": False, "lapse": None, "wrong": 0.0, "differ": False}
     firmly = {"half": 0.1, "whole": 0.05, "n_samples": 3000}
-    known = {"known": True, "many": True, "settled": True, "growth": 1.0, **known}
+    known = {"even": True, "many": True, "settled": True, "growth": 1.0, **known}
     return Seen(**{**nothing, **firmly, **known})
 
 
@@ -34,7 +35,7 @@ def level(epochs, *, end=1.0, others=1.0):
 def asked(plain, classes, scale, floors=None):
     """Return what is seen where every epoch says the same."""
     against = np.tile(plain.astype(np.float32)[:, None], len(scale.typical))
-    return Seen.of(plain, against, classes, scale, floors)
+    return Seen.of(plain, against, classes, 0.6, scale, floors)
 
 
 def test_how_firmly_labels_are_contradicted():
@@ -52,8 +53,8 @@ def test_how_firmly_labels_are_contradicted():
         (0.009, []),
         (0.011, ["two"]),
         (0.049, ["two"]),
-        (0.051, ["two", "ten", "few of two", "not known"]),
-        (0.066, ["two", "ten", "few of two", "not known", "made of probabilities"]),
+        (0.051, ["two", "ten", "few of two", "one is rare"]),
+        (0.066, ["two", "ten", "few of two", "one is rare", "made of probabilities"]),
     ],
 )
 def test_how_much_firmer_contradictions_show_it_of_themselves(surely, enough):
@@ -61,7 +62,7 @@ def test_how_much_firmer_contradictions_show_it_of_themselves(surely, enough):
         "two": {"many": False},
         "ten": {},
         "few of two": {"many": False, "n_samples": 999},
-        "not known": {"many": False, "known": False},
+        "one is rare": {"many": False, "even": False},
         "made of probabilities": {"made": True},
     }
     assert [name for name, known in of.items() if seen(0.2, surely, **known).enough] == enough
@@ -83,6 +84,15 @@ def test_less_does_where_a_lapse_rate_says_so_too(gain, known, enough):
     known = {"excess": 0.021, "surely": 0.0, "lapse": Lapse(0.05, gain), **known}
     assert seen(**known).enough == enough
     assert seen(**known).rates == [*([] if enough else [0.0]), 0.05]
+
+
+@pytest.mark.parametrize(
+    ("labels", "share"), [([0, 0, 0, 1], 0.75), ([0, None, 1], 0.5), ([None] * 2, 1), (None, 1)]
+)
+def test_the_commonest_class(labels, share):
+    given = {} if labels is None else {"label": labels}
+    n = 3 if labels is None else len(labels)
+    assert commonest(build_log(np.ones((n, 2)), **given)) == share
 
 
 def test_rates_of_pairs_that_differ_show_it_alone():
