@@ -166,12 +166,14 @@ def lacking(seen: Seen, against: Matrix, weights: Vector, scale: Margins) -> flo
 
     It is asked for only where the contradicted are at least a little firmer than right labels
     would be: hard ones pile up too, but mildly. A null that is only nearly right leaves one as
-    well, the larger the more samples there are; of few it hardly does.
+    well, the larger the more samples there are; of few it hardly does. So do the samples of a rare
+    class, of two.
     """
     if seen.enough:
         return 0.0
     asked = _SEEN if seen.few else max(_SEEN, _LARGE * seen.n_samples)
-    if seen.firmness.excess < _LITTLE_FIRMER or not (seen.few or seen.settled):
+    counts = seen.few or (seen.settled and (seen.even or seen.many))
+    if not counts or seen.firmness.excess < _LITTLE_FIRMER:
         return asked
     late = weights * np.arange(1, len(weights) + 1) ** _LATE
     missing = [asked - _gain(against, late, scale)]
