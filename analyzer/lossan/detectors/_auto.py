@@ -74,13 +74,14 @@ class Auto(Detector):
        sample (0.008 of margins so made) counts (`lossan.lapse`), but of fewer than five epochs,
        after which a network lapses on what it has not learnt yet. Wrong labels pile up where right
        ones only thin out: with .01 more that are firm an excess of the mean over the epochs over a
-       falling null (`lossan.excess`) counts, if it gains 0.03 nats a sample, or, of fewer than
-       1,000 samples of two classes, is significant at the 5% level, or that of the first eight
-       epochs at the 2% level. And where labels are mistakes for one class rather than another,
-       those of some pairs of classes stay contradicted where the network is surest and those of
-       others do not, or labels of one class stand on another where none stand the other way: rates
-       that surely differ (`fit_floors`) and make 1% of all labels say so alone. Without any of
-       these nothing is flagged, unless the user knows that some labels are wrong.
+       falling null (`lossan.excess`) counts, if it gains 0.03 nats a sample (0.06 of two classes of
+       which one is rare), or, of fewer than 1,000 samples of two classes, is significant at the 5%
+       level, or that of the first eight epochs at the 2% level. And where labels are mistakes for
+       one class rather than another, those of some pairs of classes stay contradicted where the
+       network is surest and those of others do not, or labels of one class stand on another where
+       none stand the other way: rates that surely differ (`fit_floors`) and make 1% of all labels
+       say so alone. Without any of these nothing is flagged, unless the user knows that some labels
+       are wrong.
     3. How many are flagged is read from the paper's split of the six features in two, which knows
        when a sample was learnt as well as how high its losses are. Where the rates of pairs of
        classes differ, the split is of confused classes rather than of labels. The rates leave out

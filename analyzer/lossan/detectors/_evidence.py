@@ -26,7 +26,8 @@ _MISFIT, _MISFIT_MADE = 0.003, 0.008
 # Nats of likelihood, half a quantile of chi-square: an excess, three parameters, at 95%, and at
 # 98% where it is asked a second time.
 _SEEN, _SEEN_EARLY = 3.907, 4.919
-_LARGE = 0.03  # nats a sample: more than a null that is nearly right leaves
+# nats a sample: more than a null that is nearly right leaves, and a rare class of two
+_LARGE, _LARGE_OF_RARE = 0.03, 0.06
 # Samples: of fewer of two classes a network lapses on what it cannot see, and how many of the few
 # contradicted ones are so firmly is chance.
 _FEW = 1000
@@ -166,14 +167,14 @@ def lacking(seen: Seen, against: Matrix, weights: Vector, scale: Margins) -> flo
 
     It is asked for only where the contradicted are at least a little firmer than right labels
     would be: hard ones pile up too, but mildly. A null that is only nearly right leaves one as
-    well, the larger the more samples there are; of few it hardly does. So do the samples of a rare
-    class, of two.
+    well, the larger the more samples there are, of few it hardly does; and so do the samples of a
+    rare class, of two.
     """
     if seen.enough:
         return 0.0
-    asked = _SEEN if seen.few else max(_SEEN, _LARGE * seen.n_samples)
-    counts = seen.few or (seen.settled and (seen.even or seen.many))
-    if not counts or seen.firmness.excess < _LITTLE_FIRMER:
+    large = _LARGE if seen.even or seen.many else _LARGE_OF_RARE
+    asked = _SEEN if seen.few else max(_SEEN, large * seen.n_samples)
+    if seen.firmness.excess < _LITTLE_FIRMER or not (seen.few or seen.settled):
         return asked
     late = weights * np.arange(1, len(weights) + 1) ** _LATE
     missing = [asked - _gain(against, late, scale)]

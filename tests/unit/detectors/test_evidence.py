@@ -276,11 +276,11 @@ def test_an_excess_is_asked_for_where_contradictions_are_a_little_firmer(excess,
         (200, {}, 6),
         (100, {}, 3.907),
         (2000, {"settled": False}, 60),
-        (2000, {"many": False, "even": False}, 60),
+        (1000, {"many": False, "even": False}, 60),
         (2000, {"even": False}, 60),
     ):
         some = seen(excess, n_samples=n, **known)
-        answers = asks and some.settled and (some.even or some.many)
+        answers = asks and some.settled
         assert_allclose(
             lacking(some, against, weights, scale), max(nats - gain, 0) if answers else nats
         )
