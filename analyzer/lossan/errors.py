@@ -1,7 +1,7 @@
 """One tree of errors; whatever a user can mend is a `LossanError`."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 
@@ -81,6 +81,10 @@ class Fault:
     code: str
     message: str
     count: int = 1
+
+    def inside(self, where: str) -> "Fault":
+        """Say in which of several files or logs it is."""
+        return replace(self, message=f"{where}: {self.message}")
 
 
 def fault_text(where: str, faults: Sequence[Fault]) -> str:

@@ -13,6 +13,7 @@ from lossan.detectors._confusion import Confusions
 from lossan.detectors._contradiction import Margins, average
 from lossan.detectors._epochs import EARLY, LEAST, early, sharp, sharpened, weigh_epochs
 from lossan.detectors._evidence import Seen, lacking
+from lossan.detectors._firmness import contradicted_shares
 from lossan.detectors._gap import above_gap
 from lossan.excess import fit_excess
 from lossan.losslog import LossLog
@@ -170,14 +171,14 @@ class Auto(Detector):
         if not self.parameters.some_wrong:
             missing = lacking(seen, against, unpicked, scale)
         excess = fit_excess(score, least=sharp(LEAST), start=_BULK)
-        contradicted = _contradicted(against, np.zeros(log.n_epochs))
+        contradicted = float(contradicted_shares(against, np.zeros(log.n_epochs)).max())
         split = min(float(_split(context, rows).mean()), contradicted)
         alone = score
         if pairs is not None:
             score = score * pairs.factor(log, rows, weights)
         wanted = 0
         if missing == 0:
-            firmly = _contradicted(against, seen.firmly * scale.typical)
+            firmly = float(contradicted_shares(against, seen.firmly * scale.typical).max())
             ends = seen.wanted(split, firmly)
             wanted = above_gap(score, *(round(share * len(rows)) for share in ends))
         found = wanted > 0
@@ -286,17 +287,6 @@ def _split(context: Context, rows: Rows) -> NDArray[np.bool_]:
         return np.zeros(len(rows), bool)
     level = values[0]
     return second if level[second].mean() > level[~second].mean() else ~second
-
-
-def _contradicted(against: Matrix, firmly: Vector) -> float:
-    """Return the share of labels that one of the first epochs contradicts so firmly, at most.
-
-    But the very first, in most of which a network knows nothing yet.
-    """
-    first = against.T[1:EARLY]
-    seen = [np.count_nonzero(~np.isnan(values)) for values in first]
-    wrong = [np.count_nonzero(v > firm) for v, firm in zip(first, firmly[1:EARLY], strict=True)]
-    return float((np.array(wrong) / np.maximum(seen, 1)).max())
 
 
 def _moved(score: Vector, probability: Vector, wanted: int) -> Vector:

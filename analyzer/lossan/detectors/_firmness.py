@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from lossan.detectors._contradiction import Margins
 from lossan.detectors._epochs import EARLY
 
+Vector = NDArray[np.float64]
 Matrix = NDArray[np.float32]
 
 _IGNORANT = 0.75  # of the labels: a network that contradicts more says nothing of any
@@ -43,17 +44,32 @@ class Firmness:
     def of(cls, against: Matrix, scale: Margins, *, many: bool) -> "Firmness":
         """Ask the epochs, of more than two classes or not; -1 where none can say."""
         excess, surely = -1.0, -1.0
-        for values, unit in zip(against.T[1:EARLY], scale.typical[1:EARLY], strict=True):
-            seen = values[~np.isnan(values)]
-            contradicted = np.count_nonzero(seen > 0) / max(len(seen), 1)
+        shares = contradicted_shares(against, np.zeros(len(scale.typical)))
+        firmly = contradicted_shares(against, scale.typical)
+        for contradicted, whole, n in zip(shares, firmly, _observed(against), strict=True):
             if not 0 < contradicted <= _IGNORANT:
                 continue
-            firm = np.count_nonzero(seen > unit) / len(seen) / max(contradicted, _FEWEST)
-            error = np.sqrt(max(firm * (1 - firm), _FEWEST) / (contradicted * len(seen)))
+            firm = whole / max(contradicted, _FEWEST)
+            error = np.sqrt(max(firm * (1 - firm), _FEWEST) / (contradicted * n))
             hard = min(contradicted, firm_of_normal(contradicted)) if many else contradicted
             excess = max(excess, firm - hard)
             surely = max(surely, firm - hard - 2 * float(error))
         return cls(excess, surely)
+
+
+def contradicted_shares(against: Matrix, firmly: Vector) -> Vector:
+    """Return the shares of labels that the second to eighth epochs contradict so firmly.
+
+    The very first is left out: in most of it a network knows nothing yet.
+    """
+    epochs = zip(against.T[1:EARLY], firmly[1:EARLY], strict=True)
+    wrong = [np.count_nonzero(values > firm) for values, firm in epochs]
+    return np.asarray(wrong / np.maximum(_observed(against), 1), np.float64)
+
+
+def _observed(against: Matrix) -> Vector:
+    """Return of how many samples each of these epochs was observed."""
+    return np.array([np.count_nonzero(~np.isnan(values)) for values in against.T[1:EARLY]], float)
 
 
 def firm_of_normal(contradicted: float) -> float:

@@ -153,7 +153,7 @@ def open_parts(parts: list[Part], options: ReadOptions) -> tuple[Parts, dict[byt
         opened = _open(part, options, part_faults)
         if opened is None:
             if len(parts) > 1:
-                part_faults = [Fault(f.code, f"{part.name}: {f.message}") for f in part_faults]
+                part_faults = [fault.inside(part.name) for fault in part_faults]
             faults += part_faults
             continue
         footer, schema, columns, recorded = opened

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from lossan.build import Reading, finish
-from lossan.errors import Fault, LogError
+from lossan.errors import LogError
 from lossan.io._long import read_long
 from lossan.io._metadata import KEY, parse_metadata
 from lossan.io._npz import read_npz
@@ -62,9 +62,7 @@ def read_logs(sources: Iterable[Source], read: Callable[[Source], LossLog]) -> l
     if len(errors) == 1:
         raise errors[0]
     if errors:
-        faults = [
-            Fault(f.code, f"{e.where}: {f.message}", f.count) for e in errors for f in e.faults
-        ]
+        faults = [fault.inside(error.where) for error in errors for fault in error.faults]
         raise LogError("what was given", faults)
     return logs
 

@@ -5,9 +5,9 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 from typing import IO, Any
 
@@ -75,28 +75,47 @@ class Part:
 
 @contextmanager
 def parts_of(path: str) -> Iterator[list[Part] | Path]:
-    """Yield the Parquet parts of a log, or the path itself where it is an NPZ file."""
-    if is_remote(path):
-        files = remote_files(path)
-        parts = [Part(n, file, _epoch_of(PurePosixPath(n))) for n, file in files]
-        with _told(path, [part for part in parts if part.name != path]):
+    """Yield the Parquet parts of a log, or the path itself where it is an NPZ file.
+
+    A fault names the log, also one of a file inside it or of none.
+    """
+    with _opened(path) as parts:
+        try:
             yield parts
+        except LogError as error:
+            faults = error.faults
+            if error.where in _inside(path, parts):
+                faults = tuple(fault.inside(error.where) for fault in faults)
+            elif error.where != ITSELF:
+                raise
+            raise LogError(path, faults) from error
+
+
+def _inside(path: str, parts: list[Part] | Path) -> set[str]:
+    """Return the names of a log's files that are not the log itself."""
+    if isinstance(parts, Path) or not all(part.can_be_sent for part in parts):
+        return set()
+    return {part.name for part in parts} - {path, str(Path(path))}
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[list[Part] | Path]:
+    """Open what is piped in, and yield the parts, or the path of an NPZ file."""
+    if is_remote(path):
+        yield [Part(n, file, _epoch_of(PurePosixPath(n))) for n, file in remote_files(path)]
         return
     place = Path(path)
     try:
         if path == "-":
-            with _spooled(sys.stdin.buffer, "standard input") as parts, _told(path):
+            with _spooled(sys.stdin.buffer, "standard input") as parts:
                 yield parts
         elif place.is_fifo():
-            with place.open("rb") as pipe, _spooled(pipe, path) as parts, _told(path):
+            with place.open("rb") as pipe, _spooled(pipe, path) as parts:
                 yield parts
         elif place.is_dir():
-            parts = _directory_parts(place)
-            with _told(path, parts):
-                yield parts
+            yield _directory_parts(place)
         else:
-            with _told(path):
-                yield _file_parts(place)
+            yield _file_parts(place)
     except ValueError as error:
         if "\0" not in path:
             raise
@@ -111,20 +130,6 @@ def parts_of(path: str) -> Iterator[list[Part] | Path]:
     except OSError as error:
         message = f"it cannot be read: {error.strerror or error}."
         raise LogError(path, [Fault("unreadable", message)]) from error
-
-
-@contextmanager
-def _told(path: str, inside: Sequence[Part] = ()) -> Iterator[None]:
-    """Say of which log a fault is, where it names none, or only one of the files inside it."""
-    try:
-        yield
-    except LogError as error:
-        faults = error.faults
-        if error.where in {part.name for part in inside}:
-            faults = tuple(replace(f, message=f"{error.where}: {f.message}") for f in faults)
-        elif error.where != ITSELF:
-            raise
-        raise LogError(path, faults) from error
 
 
 @contextmanager
@@ -197,7 +202,7 @@ def _directory_parts(place: Path) -> list[Part]:
             try:
                 _check_parquet(file, str(path))
             except LogError as error:
-                faults += [Fault(f.code, f"{inside}: {f.message}") for f in error.faults]
+                faults += [fault.inside(str(inside)) for fault in error.faults]
                 continue
         parts.append(Part(str(inside), path, _epoch_of(inside)))
     if faults:
