@@ -87,8 +87,9 @@ class Auto(Detector):
        when a sample was learnt as well as how high its losses are. Where the rates of pairs of
        classes differ, the split is of confused classes rather than of labels. The rates leave out
        every hard sample, and a sixth or so of the wrong labels: a fifth more than they say is
-       flagged, or what is firmly contradicted if that is more; where the scores leave a gap between
-       what the rates say and that number, what lies above it. The split counts for no more than
+       flagged, or what one of the second to eighth epochs firmly contradicts if that is more; where
+       the scores leave a gap between what the rates say, or half of that number, and that number,
+       what lies above it. The split counts for no more than
        are contradicted in one of the second to eighth epochs; of two classes for no more than are
        so by half of what is typical of a label, where the typical margin is at most 1.2 times as
        large at the end as in the middle (the surer a network still grows the less, and by nothing
@@ -191,7 +192,7 @@ class Auto(Detector):
         flags = (probability > 0.5) & found
         doubts = () if seen.differ else _DOUBTS  # their pairs are not equally firm
         doubted = [float((probability > doubt).mean()) for doubt in doubts]
-        shares = [excess.share, split, seen.half, *doubted, *seen.rates] if found else []
+        shares = [excess.share, split, seen.firm, *doubted, *seen.rates] if found else []
         return _Judged(
             rows=rows,
             scale=scale,

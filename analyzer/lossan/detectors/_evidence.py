@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from lossan.detectors._contradiction import Margins, average
 from lossan.detectors._epochs import EARLY, LEAST, early
-from lossan.detectors._firmness import Firmness
+from lossan.detectors._firmness import Firmness, contradicted_shares
 from lossan.detectors._floors import SIGNIFICANT, Floors
 from lossan.excess import fit_excess
 from lossan.lapse import Lapse, fit_lapse
@@ -57,9 +57,9 @@ class Seen:
         The share of wrong labels by the rates of pairs of classes; 0 where it may be none.
     differ : bool
         Whether these rates surely differ.
-    half, whole : float
-        The shares of labels contradicted as firmly as half a typical label is confirmed, or a
-        whole one, on average.
+    firm : float
+        The share of labels that one of the second to eighth epochs contradicts half as firmly as a
+        typical label is confirmed, at most twice the share of those that are wholly so.
     n_samples : int
     even : bool
         Whether no class has more than two thirds of the labels, as far as they are known.
@@ -76,8 +76,7 @@ class Seen:
     lapse: Lapse | None
     wrong: float
     differ: bool
-    half: float
-    whole: float
+    firm: float
     n_samples: int
     even: bool
     many: bool
@@ -109,8 +108,7 @@ class Seen:
             lapse=lapse if there else None,
             wrong=wrong,
             differ=floors is not None and floors.trust > 0 and wrong > 0,
-            half=float((plain > _HALF).mean()),
-            whole=float((plain > 1.0).mean()),
+            firm=_firm(against, scale),
             n_samples=len(plain),
             even=common <= _COMMON,
             many=many,
@@ -157,9 +155,20 @@ class Seen:
         """
         near = _NEAR * self.wrong
         if self.differ:
-            return self.wrong, min(max(near, min(self.half, 2 * self.whole)), 1.0)
+            most = min(max(near, self.firm), 1.0)
+            return max(self.wrong, most / 2), most
         share = split if self.many else min(split, max(firmly, near))
         return share, share
+
+
+def _firm(against: Matrix, scale: Margins) -> float:
+    """Return the largest share that an epoch contradicts firmly: most of the wrong labels.
+
+    Those contradicted more firmly than half of what is typical; where these are more than twice
+    those beyond the typical itself, hard right labels are among them.
+    """
+    half = contradicted_shares(against, _HALF * scale.typical)
+    return float(np.minimum(half, 2 * contradicted_shares(against, scale.typical)).max())
 
 
 def lacking(seen: Seen, against: Matrix, weights: Vector, scale: Margins) -> float:

@@ -21,7 +21,7 @@ def seen(excess=-0.1, surely=None, **known):
     """Return what is seen of 3,000 samples of ten classes, of which nothing says any is wrong."""
     firmness = Firmness(excess, excess - 0.01 if surely is None else surely)
     nothing = {"firmness": firmness, "made": False, "lapse": None, "wrong": 0.0, "differ": False}
-    firmly = {"half": 0.1, "whole": 0.05, "n_samples": 3000}
+    firmly = {"firm": 0.1, "n_samples": 3000}
     known = {"even": True, "many": True, "settled": True, "growth": 1.0, **known}
     return Seen(**{**nothing, **firmly, **known})
 
@@ -39,12 +39,27 @@ def asked(plain, classes, scale, floors=None):
 
 
 def test_how_firmly_labels_are_contradicted():
-    found = asked(PLAIN, 10, level(8))
-    assert_allclose([found.half, found.whole], [4 / 26, 2 / 26])
     more, hard = np.append(PLAIN, -np.ones(10)), firm_of_normal(6 / 36)
     assert hard < 6 / 36  # of many classes the lesser of the two counts
     for classes, least in ((10, hard), (2, 6 / 36), (None, 6 / 36)):
         assert_allclose(asked(more, classes, level(8)).firmness.excess, 2 / 6 - least)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "share"),
+    [
+        ([PLAIN] * 8, 4 / 26),  # half as firmly as a typical one: four; wholly so: two
+        ([PLAIN] + [-1.1 * PLAIN] * 7, 20 / 26),
+        ([10 * PLAIN] + [PLAIN] * 7, 4 / 26),  # the first is not asked
+        ([-abs(PLAIN)] * 4 + [0.9 * PLAIN] + [-abs(PLAIN)] * 3, 2 / 26),  # one wholly: twice that
+        ([PLAIN * np.where(PLAIN > 1.2, 0.6, 1)] * 8, 2 / 26),
+        ([-abs(PLAIN)] * 8 + [PLAIN], 0),  # those after the eighth may have learnt them by heart
+    ],
+)
+def test_how_many_labels_an_epoch_contradicts_firmly(epochs, share):
+    against = np.array(epochs).T.astype(np.float32)
+    found = Seen.of(PLAIN, against, 10, 0.6, level(len(epochs)), None)
+    assert_allclose(found.firm, share)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +118,7 @@ def test_rates_of_pairs_that_differ_show_it_alone():
 
 @pytest.mark.parametrize("split", [0.0, 0.2])
 def test_where_rates_do_not_differ_the_split_says_how_many(split):
-    assert seen(half=0.0, whole=0.0).wanted(split, 0.0) == (split, split)
+    assert seen(firm=0.0).wanted(split, 0.0) == (split, split)
 
 
 @pytest.mark.parametrize(
@@ -131,15 +146,15 @@ def test_the_surer_a_network_grows_the_less_firmly_it_contradicts_wrong_labels(e
 @pytest.mark.parametrize(
     ("known", "wanted"),
     [
-        ({"half": 0.05}, 0.12),  # a fifth more than the rates say
-        ({"half": 0.2, "whole": 0.09}, 0.18),  # more are firmly contradicted
-        ({"half": 0.2, "whole": 0.15}, 0.2),  # twice as many as whole, but no more than half
-        ({"half": 0.05, "lapse": Lapse(0.02, 9.0)}, 0.12),  # few of those learnt by heart lapse
+        ({"firm": 0.05}, (0.1, 0.12)),  # a fifth more than the rates say
+        ({"firm": 0.18}, (0.1, 0.18)),  # more are firmly contradicted
+        ({"firm": 0.3}, (0.15, 0.3)),  # whatever the gap, half of these are wrong
+        ({"firm": 0.05, "lapse": Lapse(0.02, 9.0)}, (0.1, 0.12)),  # few learnt by heart lapse
     ],
 )
 def test_where_rates_differ_the_split_does_not_count(known, wanted):
     found = seen(wrong=0.1, differ=True, **known)
-    assert_allclose([found.wanted(0.9, 0.0), found.wanted(0.01, 0.5)], [(0.1, wanted)] * 2)
+    assert_allclose([found.wanted(0.9, 0.0), found.wanted(0.01, 0.5)], [wanted] * 2)
 
 
 def by_people(seed, *, share, learnt=0.6):
