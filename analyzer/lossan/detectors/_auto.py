@@ -13,7 +13,7 @@ from lossan.detectors._confusion import Confusions
 from lossan.detectors._contradiction import Margins, average
 from lossan.detectors._epochs import EARLY, LEAST, early, sharp, sharpened, weigh_epochs
 from lossan.detectors._evidence import Seen, lacking
-from lossan.detectors._firmness import contradicted_shares
+from lossan.detectors._firmness import contradicted_shares, firm_share
 from lossan.detectors._gap import above_gap
 from lossan.excess import fit_excess
 from lossan.losslog import LossLog
@@ -64,7 +64,7 @@ class Auto(Detector):
        contradiction, as the loss does, and cares less how firmly a label is confirmed. Epochs are
        weighed by how well they tell apart what the score calls wrong and right, times the spread of
        their losses, and later ones more unless wrong labels are learnt by heart (`_epochs`).
-    2. Whether any label is wrong is asked in three ways. Hard right labels are contradicted the
+    2. Whether any label is wrong is asked in four ways. Hard right labels are contradicted the
        more rarely the more firmly, wrong ones as firmly as right ones are confirmed: of the
        contradicted labels more are so firmly than hard right ones would be (`Firmness`). That is
        asked of each of the second to eighth epochs, before wrong labels are learnt by heart, and
@@ -81,21 +81,22 @@ class Auto(Detector):
        one class rather than another, those of some pairs of classes stay contradicted where the
        network is surest and those of others do not, or labels of one class stand on another where
        none stand the other way: rates that surely differ (`fit_floors`) and make 1% of all labels
-       say so alone. Without any of these nothing is flagged, unless the user knows that some labels
-       are wrong.
+       say so alone. So do 5% of all labels that stand, of five classes or more, on classes which
+       are never hard to tell apart, as only labels wrong at random do (`scattered`). Without any of
+       these nothing is flagged, unless the user knows that some labels are wrong.
     3. How many are flagged is read from the paper's split of the six features in two, which knows
        when a sample was learnt as well as how high its losses are. Where the rates of pairs of
        classes differ, the split is of confused classes rather than of labels. The rates leave out
        every hard sample, and a sixth or so of the wrong labels: a fifth more than they say is
-       flagged, or what one of the second to eighth epochs firmly contradicts if that is more; where
-       the scores leave a gap between what the rates say, or half of that number, and that number,
-       what lies above it. The split counts for no more than
-       are contradicted in one of the second to eighth epochs; of two classes for no more than are
-       so by half of what is typical of a label, where the typical margin is at most 1.2 times as
-       large at the end as in the middle (the surer a network still grows the less, and by nothing
-       at 1.6 times, as wrong labels are then learnt by heart), nor for fewer than the rates of
-       pairs and a fifth. The excess of the scores gives the probabilities, moved so that they
-       cross 1/2 there; where it sees fewer, odds grow with the square of the score.
+       flagged, or what the second to eighth epochs contradict as firmly as wrong labels are
+       (`firm_share`), if that is more; where the scores leave a gap between the rates, or half of
+       that number, and that number, what lies above it. The split counts for no more than are
+       contradicted in one of the second to eighth epochs; of two classes for no more than are so by
+       half of what is typical of a label, where the typical margin is at most 1.2 times as large at
+       the end as in the middle (the surer a network still grows the less, and by nothing at 1.6
+       times, as wrong labels are then learnt by heart), nor for fewer than the rates of pairs and a
+       fifth. The excess of the scores gives the probabilities, moved so that they cross 1/2 there;
+       where it sees fewer, odds grow with the square of the score.
     4. Which samples these are is asked once more where it is known which classes are predicted:
        scores are multiplied by a factor of the pair of classes, given and predicted
        (`Confusions`). How many there are stays as it is.
@@ -158,7 +159,8 @@ class Auto(Detector):
         rows = np.flatnonzero(context.features.scorable)
         scale = Margins.of(log, rows)
         against = scale.against(log, rows)
-        weights, unpicked = weigh_epochs(self.name, against, scale, log.loss[rows])
+        epochs = weigh_epochs(self.name, against, scale, log.loss[rows])
+        weights, unpicked = epochs.weights, epochs.unpicked
         score = average(against, sharpened, weights)
         plain = average(against, np.asarray, unpicked, scale.typical)
         first = plain
@@ -177,10 +179,11 @@ class Auto(Detector):
         alone = score
         if pairs is not None:
             score = score * pairs.factor(log, rows, weights)
+        firm = firm_share(against, scale.typical, weights, epochs.kept)
         wanted = 0
         if missing == 0:
             firmly = float(contradicted_shares(against, seen.firmly * scale.typical).max())
-            ends = seen.wanted(split, firmly)
+            ends = seen.wanted(split, firmly, firm)
             wanted = above_gap(score, *(round(share * len(rows)) for share in ends))
         found = wanted > 0
         if found:
@@ -192,7 +195,7 @@ class Auto(Detector):
         flags = (probability > 0.5) & found
         doubts = () if seen.differ else _DOUBTS  # their pairs are not equally firm
         doubted = [float((probability > doubt).mean()) for doubt in doubts]
-        shares = [excess.share, split, seen.firm, *doubted, *seen.rates] if found else []
+        shares = [excess.share, split, firm, *doubted, *seen.rates] if found else []
         return _Judged(
             rows=rows,
             scale=scale,

@@ -1,5 +1,7 @@
 """How much each epoch's losses tell of which labels are wrong."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,8 +19,28 @@ _HALF = 0.5  # fewer still contradicted: then most wrong labels were
 _LATER, _BY_HEART = 2.0, 8.0  # powers: of an epoch's number; of the share not learnt by heart
 
 
-def weigh_epochs(name: str, against: Matrix, scale: Margins, loss: Matrix) -> tuple[Vector, Vector]:
-    """Return what each epoch weighs, shape (n_epochs,): to score, and to ask whether at all.
+@dataclass(frozen=True, eq=False)
+class Epochs:
+    """What each epoch weighs.
+
+    Parameters
+    ----------
+    weights : ndarray of float64
+        Shape (n_epochs,): to score.
+    unpicked : ndarray of float64
+        Shape (n_epochs,): to ask whether any label is wrong.
+    kept : float
+        From 0, where wrong labels are learnt by heart, to 1, where they are contradicted to the
+        end.
+    """
+
+    weights: Vector
+    unpicked: Vector
+    kept: float
+
+
+def weigh_epochs(name: str, against: Matrix, scale: Margins, loss: Matrix) -> Epochs:
+    """Find out what each epoch weighs.
 
     An epoch weighs as much as it tells apart wrong and right labels (Fisher's criterion), times the
     spread of its losses, which falls to nothing once all is memorised. To score, later ones weigh
@@ -53,10 +75,11 @@ def weigh_epochs(name: str, against: Matrix, scale: Margins, loss: Matrix) -> tu
         wrong = fit_excess(score, least=sharp(LEAST)).probability
         told = spread * _fisher(against, scale.typical, wrong)
         found.append(told if told.sum() > 0 else np.ones(len(number)))
-        kept = _kept(against, wrong)
-        weights = found[-1] * number ** (_LATER * kept**_BY_HEART)
-        weights = early(weights) if kept < _HALF else weights
-    return weights, found[0]
+        still = _kept(against, wrong)
+        kept = still**_BY_HEART
+        weights = found[-1] * number ** (_LATER * kept)
+        weights = early(weights) if still < _HALF else weights
+    return Epochs(weights, found[0], kept)
 
 
 def early(weights: Vector) -> Vector:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from lossan.detectors._contradiction import Margins, average
 from lossan.detectors._epochs import EARLY, LEAST, early
-from lossan.detectors._firmness import Firmness, contradicted_shares
+from lossan.detectors._firmness import Firmness
 from lossan.detectors._floors import SIGNIFICANT, Floors
 from lossan.excess import fit_excess
 from lossan.lapse import Lapse, fit_lapse
@@ -31,6 +31,7 @@ _LARGE, _LARGE_OF_RARE = 0.03, 0.06
 # Samples: of fewer of two classes a network lapses on what it cannot see, and how many of the few
 # contradicted ones are so firmly is chance.
 _FEW = 1000
+_SCATTERED = 0.05  # of the labels: a network that is unsure of all it sees scatters a few
 _COMMON = 2 / 3  # of the labels: a class that has more leaves the other of two rare
 _RARE = 0.01  # fewer wrong labels than this are those of any gold standard
 _NEAR = 1.2  # times: that rates of pairs of classes are low by
@@ -57,9 +58,8 @@ class Seen:
         The share of wrong labels by the rates of pairs of classes; 0 where it may be none.
     differ : bool
         Whether these rates surely differ.
-    firm : float
-        The share of labels that one of the second to eighth epochs contradicts half as firmly as a
-        typical label is confirmed, at most twice the share of those that are wholly so.
+    scattered : float
+        The share of labels that stand on classes which are never hard to tell apart.
     n_samples : int
     even : bool
         Whether no class has more than two thirds of the labels, as far as they are known.
@@ -76,7 +76,7 @@ class Seen:
     lapse: Lapse | None
     wrong: float
     differ: bool
-    firm: float
+    scattered: float
     n_samples: int
     even: bool
     many: bool
@@ -108,7 +108,7 @@ class Seen:
             lapse=lapse if there else None,
             wrong=wrong,
             differ=floors is not None and floors.trust > 0 and wrong > 0,
-            firm=_firm(against, scale),
+            scattered=floors.scattered if floors is not None else 0.0,
             n_samples=len(plain),
             even=common <= _COMMON,
             many=many,
@@ -128,7 +128,8 @@ class Seen:
         firm = self.firmness.surely >= least + (_MADE if self.made else 0.0)
         misfit = (_MISFIT_MADE if self.made else _MISFIT) * self.n_samples
         lapses = self.settled and self.lapse is not None and self.lapse.gain >= misfit
-        return self.differ or firm or (lapses and self.firmness.excess >= _FIRMER)
+        anywhere = self.scattered >= _SCATTERED
+        return self.differ or firm or anywhere or (lapses and self.firmness.excess >= _FIRMER)
 
     @property
     def rates(self) -> list[float]:
@@ -145,30 +146,22 @@ class Seen:
         """
         return _HALF * float(np.clip((_GROWING - self.growth) / (_GROWING - _GROWN), 0, 1))
 
-    def wanted(self, split: float, firmly: float) -> tuple[float, float]:
+    def wanted(self, split: float, firmly: float, firm: float) -> tuple[float, float]:
         """Return the least and largest share to flag.
 
         Parameters
         ----------
         split, firmly : float
             The shares that the split takes for wrong, and that are contradicted as `firmly`.
+        firm : float
+            The share that is contradicted as firmly as wrong labels are (`firm_share`).
         """
         near = _NEAR * self.wrong
         if self.differ:
-            most = min(max(near, self.firm), 1.0)
+            most = min(max(near, firm), 1.0)
             return max(self.wrong, most / 2), most
         share = split if self.many else min(split, max(firmly, near))
         return share, share
-
-
-def _firm(against: Matrix, scale: Margins) -> float:
-    """Return the largest share that an epoch contradicts firmly: most of the wrong labels.
-
-    Those contradicted more firmly than half of what is typical; where these are more than twice
-    those beyond the typical itself, hard right labels are among them.
-    """
-    half = contradicted_shares(against, _HALF * scale.typical)
-    return float(np.minimum(half, 2 * contradicted_shares(against, scale.typical)).max())
 
 
 def lacking(seen: Seen, against: Matrix, weights: Vector, scale: Margins) -> float:

@@ -12,6 +12,7 @@ Vector = NDArray[np.float64]
 Matrix = NDArray[np.float32]
 
 _IGNORANT = 0.75  # of the labels: a network that contradicts more says nothing of any
+_HALF = 0.5  # of what is typical: so firmly most wrong labels are contradicted
 _FEWEST = 0.01  # of the labels: of fewer contradicted ones a share is chance
 
 
@@ -65,6 +66,32 @@ def contradicted_shares(against: Matrix, firmly: Vector) -> Vector:
     epochs = zip(against.T[1:EARLY], firmly[1:EARLY], strict=True)
     wrong = [np.count_nonzero(values > firm) for values, firm in epochs]
     return np.asarray(wrong / np.maximum(_observed(against), 1), np.float64)
+
+
+def firm_share(against: Matrix, typical: Vector, weights: Vector, kept: float) -> float:
+    """Return the share of labels that is contradicted as firmly as wrong ones are.
+
+    In each of the second to eighth epochs, those contradicted by more than half of what is typical
+    of a label; but no more than twice those by more than all of it, else hard right ones are among
+    them. A network first contradicts hard right labels too, and fewer as it comes to know them: the
+    epochs count by their weights. The more of the wrong labels it learns by heart, the more the
+    epoch counts that shows most.
+
+    Parameters
+    ----------
+    against : ndarray of float32
+        Shape (n_samples, n_epochs).
+    typical, weights : ndarray of float64
+        Shape (n_epochs,).
+    kept : float
+        From 0, where wrong labels are learnt by heart, to 1, where they are contradicted to the
+        end.
+    """
+    half = contradicted_shares(against, _HALF * typical)
+    shares = np.minimum(half, 2 * contradicted_shares(against, typical))
+    counted = weights[1:EARLY]
+    most, mean = shares.max(), counted @ shares / max(counted.sum(), 1e-12)
+    return float(kept * mean + (1 - kept) * most)
 
 
 def _observed(against: Matrix) -> Vector:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from lossan.detectors._one_way import NOTABLE, fit_one_way
 from lossan.detectors._pair_counts import BINS, Epoch, PairCounts
+from lossan.detectors._scattered import scattered
 
 Vector = NDArray[np.float64]
 Keys = NDArray[np.int64]
@@ -58,6 +59,8 @@ class Floors:
         From 0, where one rate may explain all pairs, to 1, where none does.
     wrong : float
         The share of all labels that are wrong by these rates; 0 where it may be none.
+    scattered : float
+        The share of all labels that is wrong at random, as far as it shows (`scattered`).
     telling : float
         How far a pair's rate tells of its samples, from 0 to 1: not where the rates explain few of
         the contradicted labels, for labels are then wrong in other ways too, as people's are.
@@ -70,6 +73,7 @@ class Floors:
     usual: float
     trust: float
     wrong: float
+    scattered: float
     telling: float
 
 
@@ -148,6 +152,7 @@ def fit_floors(
         usual=usual,
         trust=1 - SIGNIFICANT / gain if gain > 0 else 0.0,
         wrong=wrong,
+        scattered=scattered(counted),
         telling=1.0 if one_way.nats > 0 else _telling(wrong * everyone, float(mean.counts.sum())),
     )
 

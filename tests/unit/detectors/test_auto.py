@@ -102,9 +102,11 @@ def test_later_epochs_weigh_more_unless_wrong_labels_are_learnt(memorise, later)
     log, _ = trained(3000, 10, 0.1, 5, epochs=12, memorise=memorise)
     rows = np.arange(log.n_samples)
     scale = Margins.of(log, rows)
-    weights, unpicked = weigh_epochs("auto", scale.against(log, rows), scale, log.loss)
-    more = (weights / unpicked)[-1] / (weights / unpicked)[0]
-    assert more > 100 if later else more < 2  # of 12 epochs the square is 144
+    epochs = weigh_epochs("auto", scale.against(log, rows), scale, log.loss)
+    more = epochs.weights / epochs.unpicked
+    # of 12 epochs the square is 144
+    assert more[-1] / more[0] > 100 if later else more[-1] / more[0] < 2
+    assert epochs.kept > 0.8 if later else epochs.kept < 0.2
 
 
 @pytest.mark.parametrize("channels", [True, False])
@@ -123,10 +125,11 @@ def test_only_the_first_epochs_weigh_where_most_is_learnt_by_heart():
     log, _ = trained(900, 2, 0.15, 1, epochs=40, memorise=2.0)
     rows = np.arange(log.n_samples)
     scale = Margins.of(log, rows)
-    weights, unpicked = weigh_epochs("auto", scale.against(log, rows), scale, log.loss)
-    assert (weights[:8] > 0).all()
-    assert not weights[8:].any()
-    assert (unpicked > 0).all()
+    epochs = weigh_epochs("auto", scale.against(log, rows), scale, log.loss)
+    assert (epochs.weights[:8] > 0).all()
+    assert not epochs.weights[8:].any()
+    assert (epochs.unpicked > 0).all()
+    assert epochs.kept < 0.01
 
 
 def test_first_epochs_that_say_nothing_hide_nothing():

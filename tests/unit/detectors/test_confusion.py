@@ -223,7 +223,7 @@ def test_an_epoch_that_was_not_observed_says_nothing_of_its_prediction():
 @pytest.mark.parametrize("telling", [0.0, 0.5, 1.0])
 def test_rates_count_as_far_as_they_tell_of_samples(telling):
     rates = {"rates": np.array([0.2, 0.05]), "shares": np.array([0.02, 0.01]), "usual": 0.1}
-    sure = {"trust": 1.0, "wrong": 0.03, "telling": telling}
+    sure = {"trust": 1.0, "wrong": 0.03, "scattered": 0.0, "telling": telling}
     floors = Floors(keys=np.array([1, 5]), others=np.full(3, 0.1), **rates, **sure)
     none = Confusions(pa.array(["a", "b", "c"]), np.empty(0, np.int64), np.empty(0), np.zeros(3))
     found = none._raised(floors)

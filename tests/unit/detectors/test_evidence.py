@@ -8,7 +8,7 @@ import lossan
 from lossan import build_log
 from lossan.detectors._contradiction import Margins, average
 from lossan.detectors._evidence import Seen, lacking
-from lossan.detectors._firmness import Firmness, firm_of_normal
+from lossan.detectors._firmness import Firmness, firm_of_normal, firm_share
 from lossan.excess import fit_excess
 from lossan.lapse import Lapse
 from lossan.signals import commonest
@@ -21,9 +21,16 @@ def seen(excess=-0.1, surely=None, **known):
     """Return what is seen of 3,000 samples of ten classes, of which nothing says any is wrong."""
     firmness = Firmness(excess, excess - 0.01 if surely is None else surely)
     nothing = {"firmness": firmness, "made": False, "lapse": None, "wrong": 0.0, "differ": False}
-    firmly = {"firm": 0.1, "n_samples": 3000}
-    known = {"even": True, "many": True, "settled": True, "growth": 1.0, **known}
-    return Seen(**{**nothing, **firmly, **known})
+    known = {
+        "scattered": 0.0,
+        "n_samples": 3000,
+        "even": True,
+        "many": True,
+        "settled": True,
+        "growth": 1.0,
+        **known,
+    }
+    return Seen(**{**nothing, **known})
 
 
 def level(epochs, *, end=1.0, others=1.0):
@@ -57,9 +64,27 @@ def test_how_firmly_labels_are_contradicted():
     ],
 )
 def test_how_many_labels_an_epoch_contradicts_firmly(epochs, share):
-    against = np.array(epochs).T.astype(np.float32)
-    found = Seen.of(PLAIN, against, 10, 0.6, level(len(epochs)), None)
-    assert_allclose(found.firm, share)
+    against, typical = np.array(epochs).T.astype(np.float32), np.ones(len(epochs))
+    assert_allclose(firm_share(against, typical, typical, 0.0), share)
+    assert firm_share(against, typical, typical, 1.0) <= share + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("kept", "weights", "share"),
+    [
+        (0.0, [1, 1, 1], 4 / 26),  # wrong labels are learnt by heart: the epoch that shows most
+        (1.0, [9, 1, 1], 3 / 26),  # they stay contradicted: the mean
+        (1.0, [0, 1, 3], 2.5 / 26),
+        (0.5, [0, 1, 1], 3.5 / 26),
+        (1.0, [1, 0, 0], 0.0),  # only the first tells anything
+    ],
+)
+def test_epochs_that_contradict_unequal_shares(kept, weights, share):
+    fewer = np.append(-abs(PLAIN[:-1]), 1.4)  # one, so that twice as many may be wrong
+    fewer[-2] = 0.9
+    against = np.stack([PLAIN, PLAIN, fewer], axis=1).astype(np.float32)
+    found = firm_share(against, np.ones(3), np.array(weights, float), kept)
+    assert_allclose(found, share)
 
 
 @pytest.mark.parametrize(
@@ -116,9 +141,14 @@ def test_rates_of_pairs_that_differ_show_it_alone():
     assert seen(wrong=0.05).rates == [0.0, 0.05]
 
 
+def test_labels_on_classes_that_are_never_confused_show_it_alone():
+    assert seen(scattered=0.051).enough
+    assert not seen(scattered=0.049).enough
+
+
 @pytest.mark.parametrize("split", [0.0, 0.2])
 def test_where_rates_do_not_differ_the_split_says_how_many(split):
-    assert seen(firm=0.0).wanted(split, 0.0) == (split, split)
+    assert seen().wanted(split, 0.0, 0.1) == (split, split)
 
 
 @pytest.mark.parametrize(
@@ -132,8 +162,8 @@ def test_where_rates_do_not_differ_the_split_says_how_many(split):
     ],
 )
 def test_of_two_classes_the_split_counts_for_what_is_firmly_contradicted(firmly, wrong, wanted):
-    assert_allclose(seen(many=False, wrong=wrong).wanted(0.2, firmly), [wanted] * 2)
-    assert seen(wrong=wrong).wanted(0.2, firmly) == (0.2, 0.2)
+    assert_allclose(seen(many=False, wrong=wrong).wanted(0.2, firmly, 0.3), [wanted] * 2)
+    assert seen(wrong=wrong).wanted(0.2, firmly, 0.3) == (0.2, 0.2)
 
 
 @pytest.mark.parametrize(
@@ -144,17 +174,16 @@ def test_the_surer_a_network_grows_the_less_firmly_it_contradicts_wrong_labels(e
 
 
 @pytest.mark.parametrize(
-    ("known", "wanted"),
+    ("firm", "wanted"),
     [
-        ({"firm": 0.05}, (0.1, 0.12)),  # a fifth more than the rates say
-        ({"firm": 0.18}, (0.1, 0.18)),  # more are firmly contradicted
-        ({"firm": 0.3}, (0.15, 0.3)),  # whatever the gap, half of these are wrong
-        ({"firm": 0.05, "lapse": Lapse(0.02, 9.0)}, (0.1, 0.12)),  # few learnt by heart lapse
+        (0.05, (0.1, 0.12)),  # a fifth more than the rates say
+        (0.18, (0.1, 0.18)),  # more are firmly contradicted
+        (0.3, (0.15, 0.3)),  # whatever the gap, half of these are wrong
     ],
 )
-def test_where_rates_differ_the_split_does_not_count(known, wanted):
-    found = seen(wrong=0.1, differ=True, **known)
-    assert_allclose([found.wanted(0.9, 0.0), found.wanted(0.01, 0.5)], [wanted] * 2)
+def test_where_rates_differ_the_split_does_not_count(firm, wanted):
+    found = seen(wrong=0.1, differ=True, lapse=Lapse(0.02, 9.0))  # few of those by heart lapse
+    assert_allclose([found.wanted(0.9, 0.0, firm), found.wanted(0.01, 0.5, firm)], [wanted] * 2)
 
 
 def by_people(seed, *, share, learnt=0.6):
