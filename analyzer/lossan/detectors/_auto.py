@@ -103,8 +103,8 @@ class Auto(Detector):
     5. The noise rate is the share flagged, where the missed and the wrongly flagged balance. Its
        interval spans all readings, the mirrored margins among them (wrong labels look like right
        ones with the sign turned), and begins at 0 where nothing but an excess says that some are
-       wrong. Where nothing is flagged it ends where the split does: as many may be wrong and
-       learnt by heart.
+       wrong. Where nothing is flagged, or rates of pairs differ, it ends no lower than the share
+       that one of the second to eighth epochs contradicts: as many may be wrong.
     """
 
     name: ClassVar[str] = "auto"
@@ -196,6 +196,7 @@ class Auto(Detector):
         doubts = () if seen.differ else _DOUBTS  # their pairs are not equally firm
         doubted = [float((probability > doubt).mean()) for doubt in doubts]
         shares = [excess.share, split, firm, *doubted, *seen.rates] if found else []
+        most = split if found and not seen.differ else contradicted
         return _Judged(
             rows=rows,
             scale=scale,
@@ -205,7 +206,7 @@ class Auto(Detector):
             probability=probability,
             flags=flags,
             notes=_notes(pairs, found=found, known=classes is not None),
-            noise_rate=_noise_rate([plain, first], float(flags.mean()), shares, split),
+            noise_rate=_noise_rate([plain, first], float(flags.mean()), shares, most),
         )
 
 
@@ -320,11 +321,11 @@ def _notes(pairs: Confusions | None, *, found: bool, known: bool) -> tuple[str, 
 
 
 def _noise_rate(
-    plain: list[Vector], estimate: float, shares: list[float], split: float
+    plain: list[Vector], estimate: float, shares: list[float], most: float
 ) -> tuple[float, float, float]:
     """Return estimate, low and high; without shares nothing was found."""
     n = len(plain[0])
-    high = max([*shares, split, *(_mirrored(mean, at) for mean in plain for at in (0.5, 1.0))])
+    high = max([*shares, most, *(_mirrored(mean, at) for mean in plain for at in (0.5, 1.0))])
     high = min(1.0, high + _Z * float(np.sqrt(high * (1 - high) / n)))
     if not shares:
         return 0.0, 0.0, high
