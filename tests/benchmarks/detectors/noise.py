@@ -31,6 +31,8 @@ def prepare(
         images = replace(images, truth=codes[images.truth], classes=task.only)
     rows = _shrinking(images, order, task) if task.fewest else order[: task.n]
     taken = images.take(rows)
+    if task.noise == "crowd":
+        return taken, _by_crowd(task, taken)
     label = {"annotator": _annotated, "people": _guessed, "hurried": _hurried}.get(task.noise)
     if label is None:
         return taken, made_wrong(task, taken)
@@ -86,9 +88,7 @@ def _guessed(task: Task, images: Images, teaching: Images) -> NDArray[np.int64]:
 def _hurried(task: Task, images: Images, teaching: Images) -> NDArray[np.int64]:
     """Return labels of which half of the wrong ones are guesses, the others slips at any image."""
     given = _guessed(replace(task, rate=task.rate / 2), images, teaching)
-    often = np.zeros((len(images.classes),) * 2)
-    for origin, target, weight in SLIPS:
-        often[images.classes.index(origin), images.classes.index(target)] = weight
+    often = _slips(images)
     rng, right = np.random.default_rng(task.seed + 3), given == images.truth
     chance = np.where(right, often.sum(axis=1)[images.truth], 0.0)
     count = round(task.rate * len(given)) - int((~right).sum())
@@ -96,6 +96,32 @@ def _hurried(task: Task, images: Images, teaching: Images) -> NDArray[np.int64]:
         to = often[images.truth[row]]
         given[row] = rng.choice(len(to), p=to / to.sum())
     return given
+
+
+def _by_crowd(task: Task, images: Images) -> NDArray[np.int64]:
+    """Return labels of many careless people, wrong at any image.
+
+    Of each class another share is wrong; half of that is taken for classes that look alike, half
+    for any others, of each class unevenly.
+    """
+    rng, n_classes = np.random.default_rng(task.seed + 1), len(images.classes)
+    alike, others = _slips(images), rng.dirichlet(np.full(n_classes, 0.5), n_classes)
+    np.fill_diagonal(others, 0.0)
+    often = sum(part / np.maximum(part.sum(axis=1), 1e-9)[:, None] for part in (alike, others))
+    often /= often.sum(axis=1)[:, None]
+    chance = rng.uniform(0.5, 1.5, n_classes)[images.truth]
+    given, count = images.truth.copy(), round(task.rate * len(images.truth))
+    for row in rng.choice(len(given), count, replace=False, p=chance / chance.sum()):
+        given[row] = rng.choice(n_classes, p=often[images.truth[row]])
+    return given
+
+
+def _slips(images: Images) -> NDArray[np.float64]:
+    """Return how often a class is taken for another, in proportion, shape (n_classes,) * 2."""
+    often = np.zeros((len(images.classes),) * 2)
+    for origin, target, weight in SLIPS:
+        often[images.classes.index(origin), images.classes.index(target)] = weight
+    return often
 
 
 def _blurred(images: Images) -> Images:

@@ -48,11 +48,12 @@ class Task:
         Which classes; all by default.
     fewest : int, optional
         Classes shrink geometrically from ``n`` images of the first to this many of the last.
-    noise : {"none", "uniform", "confused", "annotator", "people", "hurried"}
+    noise : {"none", "uniform", "confused", "annotator", "people", "hurried", "crowd"}
         Which labels are made wrong: none; any to any other; shares by class pair (``pairs``);
         mistakes of a network trained on a few other images, which depend on the image itself;
         guesses at blurred images, as people make them; half of them such guesses, half slips, at
-        any image, between classes that look alike (`SLIPS`).
+        any image, between classes that look alike (`SLIPS`); slips alone, half of them between
+        these classes, half between any, unevenly.
     rate : float
         The share of wrong labels.
     pairs : tuple
@@ -144,6 +145,8 @@ TASKS = (
     Task(name="head10-oneway9", **_HEAD, noise="confused", rate=0.09, pairs=_ONE_WAY),
     Task(name="head10-hurried9", **_HEAD, n=11_000, noise="hurried", rate=0.09),
     Task(name="head10-hurried40", **_HEAD, n=11_000, noise="hurried", rate=0.4),
+    Task(name="head10-crowd9", **_HEAD, n=11_000, noise="crowd", rate=0.09),
+    Task(name="head10-crowd40", **_HEAD, n=11_000, noise="crowd", rate=0.4),
     Task(name="head10-clean", **_HEAD, **_CLEAN),
     Task(
         name="head5-missed13",
