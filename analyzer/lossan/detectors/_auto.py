@@ -13,7 +13,7 @@ from lossan.detectors._confusion import Confusions
 from lossan.detectors._contradiction import Margins, average
 from lossan.detectors._epochs import EARLY, LEAST, early, sharp, sharpened, weigh_epochs
 from lossan.detectors._evidence import Seen, lacking
-from lossan.detectors._firmness import contradicted_shares, firm_share
+from lossan.detectors._firmness import contradicted_shares, firm_shares
 from lossan.detectors._gap import above_gap
 from lossan.excess import fit_excess
 from lossan.losslog import LossLog
@@ -77,7 +77,9 @@ class Auto(Detector):
        ones only thin out: with .01 more that are firm an excess of the mean over the epochs over a
        falling null (`lossan.excess`) counts, if it gains 0.03 nats a sample (0.06 of two classes of
        which one is rare), or, of fewer than 1,000 samples of two classes, is significant at the 5%
-       level, or that of the first eight epochs at the 2% level. And where labels are mistakes for
+       level, or that of the first eight epochs at the 2% level. Of these few nothing counts where
+       the rates of pairs, read where the network is surest, may be 0 though it has not learnt wrong
+       labels by heart: it is hard samples that pile up. And where labels are mistakes for
        one class rather than another, those of some pairs of classes stay contradicted where the
        network is surest and those of others do not, or labels of one class stand on another where
        none stand the other way: rates that surely differ (`fit_floors`) and make 1% of all labels
@@ -89,14 +91,13 @@ class Auto(Detector):
        classes differ, the split is of confused classes rather than of labels. The rates leave out
        every hard sample, and a sixth or so of the wrong labels: a fifth more than they say is
        flagged, or what the second to eighth epochs contradict as firmly as wrong labels are
-       (`firm_share`), if that is more; where the scores leave a gap between the rates, or half of
+       (`firm_shares`), if that is more; where the scores leave a gap between the rates, or half of
        that number, and that number, what lies above it. The split counts for no more than are
-       contradicted in one of the second to eighth epochs; of two classes for no more than are so by
-       half of what is typical of a label, where the typical margin is at most 1.2 times as large at
-       the end as in the middle (the surer a network still grows the less, and by nothing at 1.6
-       times, as wrong labels are then learnt by heart), nor for fewer than the rates of pairs and a
-       fifth. The excess of the scores gives the probabilities, moved so that they cross 1/2 there;
-       where it sees fewer, odds grow with the square of the score.
+       contradicted in one of the second to eighth epochs; of two classes for no more than are so
+       half as firmly as is typical (`firm_shares`), nor for fewer than the rates of pairs and a
+       fifth. The excess of the
+       scores gives the probabilities, moved so that they cross 1/2 there; where it sees fewer, odds
+       grow with the square of the score.
     4. Which samples these are is asked once more where it is known which classes are predicted:
        scores are multiplied by a factor of the pair of classes, given and predicted
        (`Confusions`). How many there are stays as it is.
@@ -169,21 +170,20 @@ class Auto(Detector):
         pairs = Confusions.of(log, rows, score, weights, early(weights), sharp(0.0))
         classes = n_classes(log)
         floors = pairs.floors if pairs is not None else None
-        seen = Seen.of(plain, against, classes, commonest(log), scale, floors)
-        missing = 0.0
-        if not self.parameters.some_wrong:
-            missing = lacking(seen, against, unpicked, scale)
+        seen = Seen.of(plain, against, classes, commonest(log), scale, floors, epochs.kept)
+        missing = lacking(seen, against, unpicked, scale)
         excess = fit_excess(score, least=sharp(LEAST), start=_BULK)
         contradicted = float(contradicted_shares(against, np.zeros(log.n_epochs)).max())
         split = min(float(_split(context, rows).mean()), contradicted)
         alone = score
         if pairs is not None:
             score = score * pairs.factor(log, rows, weights)
-        firm = firm_share(against, scale.typical, weights, epochs.kept)
+        half, firm = firm_shares(against, scale.typical, weights, epochs.kept)
         wanted = 0
-        if missing == 0:
-            firmly = float(contradicted_shares(against, seen.firmly * scale.typical).max())
-            ends = seen.wanted(split, firmly, firm)
+        if missing == 0 or self.parameters.some_wrong:
+            if missing > 0:  # hardly any wrong label is contradicted so firmly
+                half = split
+            ends = seen.wanted(split, half, firm)
             wanted = above_gap(score, *(round(share * len(rows)) for share in ends))
         found = wanted > 0
         if found:

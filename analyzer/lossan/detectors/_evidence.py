@@ -35,10 +35,8 @@ _SCATTERED = 0.05  # of the labels: a network that is unsure of all it sees scat
 _COMMON = 2 / 3  # of the labels: a class that has more leaves the other of two rare
 _RARE = 0.01  # fewer wrong labels than this are those of any gold standard
 _NEAR = 1.2  # times: that rates of pairs of classes are low by
+_BY_HEART = 0.15  # of how far wrong labels are kept: of less the surest samples tell nothing
 _SETTLED = 5  # epochs: after fewer a network lapses on what it has not learnt yet
-_GROWING = 1.6  # times as sure at the end as in the middle: wrong labels are learnt by heart
-_GROWN = 1.2  # times: of a network that learns little more, and no wrong label by heart
-_HALF = 0.5  # of what is typical: so firmly such a network contradicts wrong labels
 _LATE = 1.5  # power of an epoch's number where an excess is asked for
 
 
@@ -60,6 +58,9 @@ class Seen:
         Whether these rates surely differ.
     scattered : float
         The share of labels that stand on classes which are never hard to tell apart.
+    shown : bool
+        Whether they are contradicted where the network is surest too, or are learnt by heart, as
+        far as it is known.
     n_samples : int
     even : bool
         Whether no class has more than two thirds of the labels, as far as they are known.
@@ -67,8 +68,6 @@ class Seen:
         Whether there are surely more than two.
     settled : bool
         Whether there are epochs enough for a network to know them.
-    growth : float
-        How many times as sure it is at the end as in the middle.
     """
 
     firmness: Firmness
@@ -77,11 +76,11 @@ class Seen:
     wrong: float
     differ: bool
     scattered: float
+    shown: bool
     n_samples: int
     even: bool
     many: bool
     settled: bool
-    growth: float
 
     @classmethod
     def of(
@@ -92,11 +91,13 @@ class Seen:
         common: float,
         scale: Margins,
         floors: Floors | None,
+        kept: float,
     ) -> "Seen":
         """Ask everything but the excess.
 
         ``plain`` is the mean of ``against`` over the epochs, ``common`` the share of the labels
-        that the most common of the classes has, if known.
+        that the most common of the classes has, if known, ``kept`` how far wrong labels are
+        contradicted to the end (`Epochs`).
         """
         wrong = floors.wrong if floors is not None and floors.wrong >= _RARE else 0.0
         many = classes is not None and classes > 2
@@ -109,11 +110,11 @@ class Seen:
             wrong=wrong,
             differ=floors is not None and floors.trust > 0 and wrong > 0,
             scattered=floors.scattered if floors is not None else 0.0,
+            shown=floors is None or wrong > 0 or kept < _BY_HEART,
             n_samples=len(plain),
             even=common <= _COMMON,
             many=many,
             settled=len(scale.typical) >= _SETTLED,
-            growth=float(scale.typical[-1] / scale.typical[(len(scale.typical) - 1) // 2]),
         )
 
     @property
@@ -125,7 +126,9 @@ class Seen:
     def enough(self) -> bool:
         """Whether it shows that some are."""
         least = _FIRM if self.even and not self.many and not self.few else _FIRM_OF_MANY
-        firm = self.firmness.surely >= least + (_MADE if self.made else 0.0)
+        firm = (self.shown or not self.few) and self.firmness.surely >= least + (
+            _MADE if self.made else 0.0
+        )
         misfit = (_MISFIT_MADE if self.made else _MISFIT) * self.n_samples
         lapses = self.settled and self.lapse is not None and self.lapse.gain >= misfit
         anywhere = self.scattered >= _SCATTERED
@@ -138,30 +141,22 @@ class Seen:
         rates += [self.wrong] if self.wrong > 0 else []
         return rates if self.enough else [0.0, *rates]
 
-    @property
-    def firmly(self) -> float:
-        """How firmly, of what is typical, one of the epochs contradicts a wrong label at least.
-
-        Not at all where the network still learns them by heart.
-        """
-        return _HALF * float(np.clip((_GROWING - self.growth) / (_GROWING - _GROWN), 0, 1))
-
-    def wanted(self, split: float, firmly: float, firm: float) -> tuple[float, float]:
+    def wanted(self, split: float, half: float, firm: float) -> tuple[float, float]:
         """Return the least and largest share to flag.
 
         Parameters
         ----------
-        split, firmly : float
-            The shares that the split takes for wrong, and that are contradicted as `firmly`.
-        firm : float
-            The share that is contradicted as firmly as wrong labels are (`firm_share`).
+        split, half, firm : float
+            The shares that the split takes for wrong, and that are contradicted half as firmly as
+            is typical, and firmly (`firm_shares`).
         """
         near = _NEAR * self.wrong
         if self.differ:
             most = min(max(near, firm), 1.0)
             return max(self.wrong, most / 2), most
-        share = split if self.many else min(split, max(firmly, near))
-        return share, share
+        if not (self.many or self.made):
+            split = min(split, max(half, near))
+        return split, split
 
 
 def lacking(seen: Seen, against: Matrix, weights: Vector, scale: Margins) -> float:
@@ -176,7 +171,8 @@ def lacking(seen: Seen, against: Matrix, weights: Vector, scale: Margins) -> flo
         return 0.0
     large = _LARGE if seen.even or seen.many else _LARGE_OF_RARE
     asked = _SEEN if seen.few else max(_SEEN, large * seen.n_samples)
-    if seen.firmness.excess < _LITTLE_FIRMER or not (seen.few or seen.settled):
+    able = seen.shown if seen.few else seen.settled
+    if seen.firmness.excess < _LITTLE_FIRMER or not able:
         return asked
     late = weights * np.arange(1, len(weights) + 1) ** _LATE
     missing = [asked - _gain(against, late, scale)]

@@ -68,14 +68,17 @@ def contradicted_shares(against: Matrix, firmly: Vector) -> Vector:
     return np.asarray(wrong / np.maximum(_observed(against), 1), np.float64)
 
 
-def firm_share(against: Matrix, typical: Vector, weights: Vector, kept: float) -> float:
-    """Return the share of labels that is contradicted as firmly as wrong ones are.
+def firm_shares(
+    against: Matrix, typical: Vector, weights: Vector, kept: float
+) -> tuple[float, float]:
+    """Return the shares of labels that are contradicted half as firmly as is typical, and firmly.
 
-    In each of the second to eighth epochs, those contradicted by more than half of what is typical
-    of a label; but no more than twice those by more than all of it, else hard right ones are among
-    them. A network first contradicts hard right labels too, and fewer as it comes to know them: the
-    epochs count by their weights. The more of the wrong labels it learns by heart, the more the
-    epoch counts that shows most.
+    The second leaves out hard right labels: in each epoch it is the first, but no more than twice
+    the share that is contradicted by more than all of what is typical.
+
+    Both are of the second to eighth epochs. A network first contradicts hard right labels too, and
+    fewer as it comes to know them: the epochs count by their weights. The more of the wrong labels
+    it learns by heart, the more the epoch counts that shows most.
 
     Parameters
     ----------
@@ -88,10 +91,10 @@ def firm_share(against: Matrix, typical: Vector, weights: Vector, kept: float) -
         end.
     """
     half = contradicted_shares(against, _HALF * typical)
-    shares = np.minimum(half, 2 * contradicted_shares(against, typical))
-    counted = weights[1:EARLY]
-    most, mean = shares.max(), counted @ shares / max(counted.sum(), 1e-12)
-    return float(kept * mean + (1 - kept) * most)
+    firm = np.minimum(half, 2 * contradicted_shares(against, typical))
+    counted = weights[1:EARLY] / max(weights[1:EARLY].sum(), 1e-12)
+    shares = [kept * (of @ counted) + (1 - kept) * of.max() for of in (half, firm)]
+    return float(shares[0]), float(shares[1])
 
 
 def _observed(against: Matrix) -> Vector:

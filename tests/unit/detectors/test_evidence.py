@@ -8,7 +8,8 @@ import lossan
 from lossan import build_log
 from lossan.detectors._contradiction import Margins, average
 from lossan.detectors._evidence import Seen, lacking
-from lossan.detectors._firmness import Firmness, firm_of_normal, firm_share
+from lossan.detectors._firmness import Firmness, firm_of_normal, firm_shares
+from lossan.detectors._floors import Floors
 from lossan.excess import fit_excess
 from lossan.lapse import Lapse
 from lossan.signals import commonest
@@ -23,26 +24,25 @@ def seen(excess=-0.1, surely=None, **known):
     nothing = {"firmness": firmness, "made": False, "lapse": None, "wrong": 0.0, "differ": False}
     known = {
         "scattered": 0.0,
+        "shown": True,
         "n_samples": 3000,
         "even": True,
         "many": True,
         "settled": True,
-        "growth": 1.0,
         **known,
     }
     return Seen(**{**nothing, **known})
 
 
-def level(epochs, *, end=1.0, others=1.0):
-    """Return typical margins, of each epoch the same but of those after the middle."""
-    typical = np.where(np.arange(epochs) > (epochs - 1) // 2, end, 1.0)
-    return Margins("margin" if others == 1 else "loss", others, 1.0, typical)
+def level(epochs, *, others=1.0):
+    """Return typical margins, of each epoch the same."""
+    return Margins("margin" if others == 1 else "loss", others, 1.0, np.ones(epochs))
 
 
 def asked(plain, classes, scale, floors=None):
     """Return what is seen where every epoch says the same."""
     against = np.tile(plain.astype(np.float32)[:, None], len(scale.typical))
-    return Seen.of(plain, against, classes, 0.6, scale, floors)
+    return Seen.of(plain, against, classes, 0.6, scale, floors, 1.0)
 
 
 def test_how_firmly_labels_are_contradicted():
@@ -65,8 +65,10 @@ def test_how_firmly_labels_are_contradicted():
 )
 def test_how_many_labels_an_epoch_contradicts_firmly(epochs, share):
     against, typical = np.array(epochs).T.astype(np.float32), np.ones(len(epochs))
-    assert_allclose(firm_share(against, typical, typical, 0.0), share)
-    assert firm_share(against, typical, typical, 1.0) <= share + 1e-9
+    half, firm = firm_shares(against, typical, typical, 0.0)
+    assert_allclose(firm, share)
+    assert_allclose(half, (against[:, 1:8] > 0.5).mean(axis=0).max())
+    assert firm_shares(against, typical, typical, 1.0)[1] <= share + 1e-9
 
 
 @pytest.mark.parametrize(
@@ -83,8 +85,8 @@ def test_epochs_that_contradict_unequal_shares(kept, weights, share):
     fewer = np.append(-abs(PLAIN[:-1]), 1.4)  # one, so that twice as many may be wrong
     fewer[-2] = 0.9
     against = np.stack([PLAIN, PLAIN, fewer], axis=1).astype(np.float32)
-    found = firm_share(against, np.ones(3), np.array(weights, float), kept)
-    assert_allclose(found, share)
+    found = firm_shares(against, np.ones(3), np.array(weights, float), kept)
+    assert_allclose(found, (share, share))
 
 
 @pytest.mark.parametrize(
@@ -148,11 +150,11 @@ def test_labels_on_classes_that_are_never_confused_show_it_alone():
 
 @pytest.mark.parametrize("split", [0.0, 0.2])
 def test_where_rates_do_not_differ_the_split_says_how_many(split):
-    assert seen().wanted(split, 0.0, 0.1) == (split, split)
+    assert seen().wanted(split, 0.1, 0.1) == (split, split)
 
 
 @pytest.mark.parametrize(
-    ("firmly", "wrong", "wanted"),
+    ("half", "wrong", "wanted"),
     [
         (0.3, 0.0, 0.2),
         (0.1, 0.0, 0.1),  # of two classes no more than are firmly contradicted
@@ -161,16 +163,11 @@ def test_where_rates_do_not_differ_the_split_says_how_many(split):
         (0.1, 0.18, 0.2),
     ],
 )
-def test_of_two_classes_the_split_counts_for_what_is_firmly_contradicted(firmly, wrong, wanted):
-    assert_allclose(seen(many=False, wrong=wrong).wanted(0.2, firmly, 0.3), [wanted] * 2)
-    assert seen(wrong=wrong).wanted(0.2, firmly, 0.3) == (0.2, 0.2)
-
-
-@pytest.mark.parametrize(
-    ("end", "firmly"), [(0.5, 0.5), (1.2, 0.5), (1.3, 0.375), (1.4, 0.25), (1.6, 0.0), (3.0, 0.0)]
-)
-def test_the_surer_a_network_grows_the_less_firmly_it_contradicts_wrong_labels(end, firmly):
-    assert_allclose(asked(PLAIN, 2, level(8, end=end)).firmly, firmly, atol=1e-12)
+def test_of_two_classes_the_split_counts_for_what_is_firmly_contradicted(half, wrong, wanted):
+    assert_allclose(seen(many=False, wrong=wrong).wanted(0.2, half, 0.01), [wanted] * 2)
+    assert seen(wrong=wrong).wanted(0.2, half, 0.01) == (0.2, 0.2)
+    made = seen(many=False, made=True, wrong=wrong)  # there may be more than two classes
+    assert made.wanted(0.2, half, 0.01) == (0.2, 0.2)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +180,7 @@ def test_the_surer_a_network_grows_the_less_firmly_it_contradicts_wrong_labels(e
 )
 def test_where_rates_differ_the_split_does_not_count(firm, wanted):
     found = seen(wrong=0.1, differ=True, lapse=Lapse(0.02, 9.0))  # few of those by heart lapse
-    assert_allclose([found.wanted(0.9, 0.0, firm), found.wanted(0.01, 0.5, firm)], [wanted] * 2)
+    assert_allclose([found.wanted(0.9, 0.4, firm), found.wanted(0.01, 0.4, firm)], [wanted] * 2)
 
 
 def by_people(seed, *, share, learnt=0.6):
@@ -320,15 +317,33 @@ def test_an_excess_is_asked_for_where_contradictions_are_a_little_firmer(excess,
         (200, {}, 6),
         (100, {}, 3.907),
         (2000, {"settled": False}, 60),
+        (600, {"many": False, "shown": False}, 3.907),
+        (2000, {"shown": False}, 60),
         (1000, {"many": False, "even": False}, 60),
         (2000, {"even": False}, 60),
     ):
         some = seen(excess, n_samples=n, **known)
-        answers = asks and some.settled
+        answers = asks and (some.shown if some.few else some.settled)
         assert_allclose(
             lacking(some, against, weights, scale), max(nats - gain, 0) if answers else nats
         )
     assert lacking(seen(wrong=0.1, differ=True), against, weights, scale) == 0
+
+
+@pytest.mark.parametrize(
+    ("kept", "wrong", "shown"),
+    [(0.1, 0.0, True), (0.2, 0.0, False), (0.2, 0.009, False), (0.2, 0.011, True)],
+)
+def test_of_few_what_stays_contradicted_must_show_where_the_network_is_surest(kept, wrong, shown):
+    none = np.empty(0)
+    rates = {"keys": none, "rates": none, "shares": none, "others": none, "usual": 0.01}
+    floors = Floors(**rates, trust=0.0, wrong=wrong, scattered=0.0, telling=1.0)
+    against = np.tile(PLAIN.astype(np.float32)[:, None], 8)
+    assert Seen.of(PLAIN, against, 2, 0.6, level(8), floors, kept).shown == shown
+    assert Seen.of(PLAIN, against, 2, 0.6, level(8), None, kept).shown  # not known
+    few = {"many": False, "n_samples": 999, "shown": shown}
+    assert seen(0.2, 0.06, **few).enough == shown
+    assert seen(0.2, 0.06, shown=shown).enough  # of many it is not asked
 
 
 def test_few_wrong_labels_of_two_classes_are_seen_where_clean_ones_are_not():
