@@ -77,9 +77,7 @@ class Auto(Detector):
        ones only thin out: with .01 more that are firm an excess of the mean over the epochs over a
        falling null (`lossan.excess`) counts, if it gains 0.03 nats a sample (0.06 of two classes of
        which one is rare), or, of fewer than 1,000 samples of two classes, is significant at the 5%
-       level, or that of the first eight epochs at the 2% level. Of these few nothing counts where
-       the rates of pairs, read where the network is surest, may be 0 though it has not learnt wrong
-       labels by heart: it is hard samples that pile up. And where labels are mistakes for
+       level, or that of the first eight epochs at the 2% level. And where labels are mistakes for
        one class rather than another, those of some pairs of classes stay contradicted where the
        network is surest and those of others do not, or labels of one class stand on another where
        none stand the other way: rates that surely differ (`fit_floors`) and make 1% of all labels
@@ -170,7 +168,7 @@ class Auto(Detector):
         pairs = Confusions.of(log, rows, score, weights, early(weights), sharp(0.0))
         classes = n_classes(log)
         floors = pairs.floors if pairs is not None else None
-        seen = Seen.of(plain, against, classes, commonest(log), scale, floors, epochs.kept)
+        seen = Seen.of(plain, against, classes, commonest(log), scale, floors)
         missing = lacking(seen, against, unpicked, scale)
         excess = fit_excess(score, least=sharp(LEAST), start=_BULK)
         contradicted = float(contradicted_shares(against, np.zeros(log.n_epochs)).max())

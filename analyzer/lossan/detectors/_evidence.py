@@ -35,7 +35,6 @@ _SCATTERED = 0.05  # of the labels: a network that is unsure of all it sees scat
 _COMMON = 2 / 3  # of the labels: a class that has more leaves the other of two rare
 _RARE = 0.01  # fewer wrong labels than this are those of any gold standard
 _NEAR = 1.2  # times: that rates of pairs of classes are low by
-_BY_HEART = 0.15  # of how far wrong labels are kept: of less the surest samples tell nothing
 _SETTLED = 5  # epochs: after fewer a network lapses on what it has not learnt yet
 _LATE = 1.5  # power of an epoch's number where an excess is asked for
 
@@ -58,9 +57,6 @@ class Seen:
         Whether these rates surely differ.
     scattered : float
         The share of labels that stand on classes which are never hard to tell apart.
-    shown : bool
-        Whether they are contradicted where the network is surest too, or are learnt by heart, as
-        far as it is known.
     n_samples : int
     even : bool
         Whether no class has more than two thirds of the labels, as far as they are known.
@@ -76,7 +72,6 @@ class Seen:
     wrong: float
     differ: bool
     scattered: float
-    shown: bool
     n_samples: int
     even: bool
     many: bool
@@ -91,13 +86,11 @@ class Seen:
         common: float,
         scale: Margins,
         floors: Floors | None,
-        kept: float,
     ) -> "Seen":
         """Ask everything but the excess.
 
         ``plain`` is the mean of ``against`` over the epochs, ``common`` the share of the labels
-        that the most common of the classes has, if known, ``kept`` how far wrong labels are
-        contradicted to the end (`Epochs`).
+        that the most common of the classes has, if known.
         """
         wrong = floors.wrong if floors is not None and floors.wrong >= _RARE else 0.0
         many = classes is not None and classes > 2
@@ -110,7 +103,6 @@ class Seen:
             wrong=wrong,
             differ=floors is not None and floors.trust > 0 and wrong > 0,
             scattered=floors.scattered if floors is not None else 0.0,
-            shown=floors is None or wrong > 0 or kept < _BY_HEART,
             n_samples=len(plain),
             even=common <= _COMMON,
             many=many,
@@ -126,9 +118,7 @@ class Seen:
     def enough(self) -> bool:
         """Whether it shows that some are."""
         least = _FIRM if self.even and not self.many and not self.few else _FIRM_OF_MANY
-        firm = (self.shown or not self.few) and self.firmness.surely >= least + (
-            _MADE if self.made else 0.0
-        )
+        firm = self.firmness.surely >= least + (_MADE if self.made else 0.0)
         misfit = (_MISFIT_MADE if self.made else _MISFIT) * self.n_samples
         lapses = self.settled and self.lapse is not None and self.lapse.gain >= misfit
         anywhere = self.scattered >= _SCATTERED
@@ -171,8 +161,7 @@ def lacking(seen: Seen, against: Matrix, weights: Vector, scale: Margins) -> flo
         return 0.0
     large = _LARGE if seen.even or seen.many else _LARGE_OF_RARE
     asked = _SEEN if seen.few else max(_SEEN, large * seen.n_samples)
-    able = seen.shown if seen.few else seen.settled
-    if seen.firmness.excess < _LITTLE_FIRMER or not able:
+    if seen.firmness.excess < _LITTLE_FIRMER or not (seen.few or seen.settled):
         return asked
     late = weights * np.arange(1, len(weights) + 1) ** _LATE
     missing = [asked - _gain(against, late, scale)]

@@ -9,7 +9,6 @@ from lossan import build_log
 from lossan.detectors._contradiction import Margins, average
 from lossan.detectors._evidence import Seen, lacking
 from lossan.detectors._firmness import Firmness, firm_of_normal, firm_shares
-from lossan.detectors._floors import Floors
 from lossan.excess import fit_excess
 from lossan.lapse import Lapse
 from lossan.signals import commonest
@@ -24,7 +23,6 @@ def seen(excess=-0.1, surely=None, **known):
     nothing = {"firmness": firmness, "made": False, "lapse": None, "wrong": 0.0, "differ": False}
     known = {
         "scattered": 0.0,
-        "shown": True,
         "n_samples": 3000,
         "even": True,
         "many": True,
@@ -42,7 +40,7 @@ def level(epochs, *, others=1.0):
 def asked(plain, classes, scale, floors=None):
     """Return what is seen where every epoch says the same."""
     against = np.tile(plain.astype(np.float32)[:, None], len(scale.typical))
-    return Seen.of(plain, against, classes, 0.6, scale, floors, 1.0)
+    return Seen.of(plain, against, classes, 0.6, scale, floors)
 
 
 def test_how_firmly_labels_are_contradicted():
@@ -317,33 +315,15 @@ def test_an_excess_is_asked_for_where_contradictions_are_a_little_firmer(excess,
         (200, {}, 6),
         (100, {}, 3.907),
         (2000, {"settled": False}, 60),
-        (600, {"many": False, "shown": False}, 3.907),
-        (2000, {"shown": False}, 60),
         (1000, {"many": False, "even": False}, 60),
         (2000, {"even": False}, 60),
     ):
         some = seen(excess, n_samples=n, **known)
-        answers = asks and (some.shown if some.few else some.settled)
+        answers = asks and some.settled
         assert_allclose(
             lacking(some, against, weights, scale), max(nats - gain, 0) if answers else nats
         )
     assert lacking(seen(wrong=0.1, differ=True), against, weights, scale) == 0
-
-
-@pytest.mark.parametrize(
-    ("kept", "wrong", "shown"),
-    [(0.1, 0.0, True), (0.2, 0.0, False), (0.2, 0.009, False), (0.2, 0.011, True)],
-)
-def test_of_few_what_stays_contradicted_must_show_where_the_network_is_surest(kept, wrong, shown):
-    none = np.empty(0)
-    rates = {"keys": none, "rates": none, "shares": none, "others": none, "usual": 0.01}
-    floors = Floors(**rates, trust=0.0, wrong=wrong, scattered=0.0, telling=1.0)
-    against = np.tile(PLAIN.astype(np.float32)[:, None], 8)
-    assert Seen.of(PLAIN, against, 2, 0.6, level(8), floors, kept).shown == shown
-    assert Seen.of(PLAIN, against, 2, 0.6, level(8), None, kept).shown  # not known
-    few = {"many": False, "n_samples": 999, "shown": shown}
-    assert seen(0.2, 0.06, **few).enough == shown
-    assert seen(0.2, 0.06, shown=shown).enough  # of many it is not asked
 
 
 def test_few_wrong_labels_of_two_classes_are_seen_where_clean_ones_are_not():
