@@ -93,9 +93,8 @@ class Auto(Detector):
        that number, and that number, what lies above it. The split counts for no more than are
        contradicted in one of the second to eighth epochs; of two classes for no more than are so
        half as firmly as is typical (`firm_shares`), nor for fewer than the rates of pairs and a
-       fifth. The excess of the
-       scores gives the probabilities, moved so that they cross 1/2 there; where it sees fewer, odds
-       grow with the square of the score.
+       fifth. The excess of the scores gives the probabilities, moved so that they cross 1/2 there;
+       where it sees fewer, odds grow with the square of the score.
     4. Which samples these are is asked once more where it is known which classes are predicted:
        scores are multiplied by a factor of the pair of classes, given and predicted
        (`Confusions`). How many there are stays as it is.
