@@ -13,7 +13,7 @@ from lossan.detectors._confusion import Confusions
 from lossan.detectors._contradiction import Margins, average
 from lossan.detectors._epochs import EARLY, LEAST, early, sharp, sharpened, weigh_epochs
 from lossan.detectors._evidence import Seen, lacking
-from lossan.detectors._firmness import contradicted_shares, firm_shares
+from lossan.detectors._firmness import Contradicted
 from lossan.detectors._gap import above_gap
 from lossan.excess import fit_excess
 from lossan.losslog import LossLog
@@ -89,10 +89,10 @@ class Auto(Detector):
        classes differ, the split is of confused classes rather than of labels. The rates leave out
        every hard sample, and a sixth or so of the wrong labels: a fifth more than they say is
        flagged, or what the second to eighth epochs contradict as firmly as wrong labels are
-       (`firm_shares`), if that is more; where the scores leave a gap between the rates, or half of
+       (`Contradicted`), if that is more; where the scores leave a gap between the rates, or half of
        that number, and that number, what lies above it. The split counts for no more than are
        contradicted in one of the second to eighth epochs; of two classes for no more than are so
-       half as firmly as is typical (`firm_shares`), nor for fewer than the rates of pairs and a
+       half as firmly as is typical (`Contradicted`), nor for fewer than the rates of pairs and a
        fifth. The excess of the scores gives the probabilities, moved so that they cross 1/2 there;
        where it sees fewer, odds grow with the square of the score.
     4. Which samples these are is asked once more where it is known which classes are predicted:
@@ -167,20 +167,19 @@ class Auto(Detector):
         pairs = Confusions.of(log, rows, score, weights, early(weights), sharp(0.0))
         classes = n_classes(log)
         floors = pairs.floors if pairs is not None else None
-        seen = Seen.of(plain, against, classes, commonest(log), scale, floors)
+        counts = Contradicted.of(against, scale.typical)
+        seen = Seen.of(plain, counts, classes, commonest(log), scale, floors)
         missing = lacking(seen, against, unpicked, scale)
         excess = fit_excess(score, least=sharp(LEAST), start=_BULK)
-        contradicted = float(contradicted_shares(against, np.zeros(log.n_epochs)).max())
+        contradicted = float(counts.at_all.max())
         split = min(float(_split(context, rows).mean()), contradicted)
         alone = score
         if pairs is not None:
             score = score * pairs.factor(log, rows, weights)
-        half, firm = firm_shares(against, scale.typical, weights, epochs.kept)
+        half, firm = counts.over_epochs(weights, epochs.kept)
         wanted = 0
         if missing == 0 or self.parameters.some_wrong:
-            if missing > 0:  # hardly any wrong label is contradicted so firmly
-                half = split
-            ends = seen.wanted(split, half, firm)
+            ends = seen.wanted(split, half, firm, shown=missing == 0)
             wanted = above_gap(score, *(round(share * len(rows)) for share in ends))
         found = wanted > 0
         if found:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from lossan.detectors._contradiction import Margins, average
 from lossan.detectors._epochs import EARLY, LEAST, early
-from lossan.detectors._firmness import Firmness
+from lossan.detectors._firmness import Contradicted, Firmness
 from lossan.detectors._floors import SIGNIFICANT, Floors
 from lossan.excess import fit_excess
 from lossan.lapse import Lapse, fit_lapse
@@ -81,7 +81,7 @@ class Seen:
     def of(
         cls,
         plain: Vector,
-        against: Matrix,
+        counts: Contradicted,
         classes: int | None,
         common: float,
         scale: Margins,
@@ -89,15 +89,15 @@ class Seen:
     ) -> "Seen":
         """Ask everything but the excess.
 
-        ``plain`` is the mean of ``against`` over the epochs, ``common`` the share of the labels
-        that the most common of the classes has, if known.
+        ``plain`` is the mean contradiction over the epochs, in units of what is typical,
+        ``common`` the share of the labels that the most common of the classes has, if known.
         """
         wrong = floors.wrong if floors is not None and floors.wrong >= _RARE else 0.0
         many = classes is not None and classes > 2
         lapse = fit_lapse(-plain, classes or 2) if many or len(plain) >= _FEW else None
         there = lapse is not None and lapse.gain >= SIGNIFICANT and lapse.share >= _RARE
         return cls(
-            firmness=Firmness.of(against, scale, many=many),
+            firmness=Firmness.of(counts, many=many),
             made=scale.others > 1,
             lapse=lapse if there else None,
             wrong=wrong,
@@ -131,20 +131,23 @@ class Seen:
         rates += [self.wrong] if self.wrong > 0 else []
         return rates if self.enough else [0.0, *rates]
 
-    def wanted(self, split: float, half: float, firm: float) -> tuple[float, float]:
+    def wanted(self, split: float, half: float, firm: float, *, shown: bool) -> tuple[float, float]:
         """Return the least and largest share to flag.
 
         Parameters
         ----------
         split, half, firm : float
             The shares that the split takes for wrong, and that are contradicted half as firmly as
-            is typical, and firmly (`firm_shares`).
+            is typical, and firmly (`Contradicted.over_epochs`).
+        shown : bool
+            Whether anything shows that labels are wrong; else the user has said so, and hardly any
+            wrong one is contradicted so firmly.
         """
         near = _NEAR * self.wrong
         if self.differ:
             most = min(max(near, firm), 1.0)
             return max(self.wrong, most / 2), most
-        if not (self.many or self.made):
+        if shown and not (self.many or self.made):
             split = min(split, max(half, near))
         return split, split
 

@@ -1,11 +1,11 @@
 """How firmly labels are contradicted, beside how often: what tells wrong ones from hard ones."""
 
 from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lossan.detectors._contradiction import Margins
 from lossan.detectors._epochs import EARLY
 
 Vector = NDArray[np.float64]
@@ -16,6 +16,66 @@ _HALF = 0.5  # of what is typical: so firmly most wrong labels are contradicted
 _FEWEST = 0.01  # of the labels: of fewer contradicted ones a share is chance
 
 
+@final
+@dataclass(frozen=True, eq=False)
+class Contradicted:
+    """How many labels each of the second to eighth epochs contradicts, and how firmly.
+
+    The very first is left out: in most of it a network knows nothing yet. Later ones learn wrong
+    labels by heart.
+
+    Parameters
+    ----------
+    observed : ndarray of float64
+        Shape (n_asked,): of how many samples each epoch was observed.
+    at_all, half, firmly : ndarray of float64
+        Shape (n_asked,): the shares of the labels that are contradicted, by more than half of the
+        margin that is typical of the epoch, and by more than all of it.
+    """
+
+    observed: Vector
+    at_all: Vector
+    half: Vector
+    firmly: Vector
+
+    @classmethod
+    def of(cls, against: Matrix, typical: Vector) -> "Contradicted":
+        """Count, of contradictions of shape (n_samples, n_epochs) and each epoch's typical one."""
+        asked, units = against.T[1:EARLY], typical[1:EARLY]
+        observed = np.array([np.count_nonzero(~np.isnan(values)) for values in asked], float)
+
+        def share(of_typical: float) -> Vector:
+            pairs = zip(asked, of_typical * units, strict=True)
+            counts = np.array([np.count_nonzero(values > by) for values, by in pairs], float)
+            return counts / np.maximum(observed, 1)
+
+        return cls(observed, share(0.0), share(_HALF), share(1.0))
+
+    def over_epochs(self, weights: Vector, kept: float) -> tuple[float, float]:
+        """Return the shares of labels contradicted half as firmly as is typical, and firmly.
+
+        The second leaves out hard right labels: in each epoch it is the first, but no more than
+        twice the share that is contradicted by more than all of what is typical.
+
+        A network first contradicts hard right labels too, and fewer as it comes to know them: the
+        epochs count by their weights. The more of the wrong labels it learns by heart, the more the
+        epoch counts that shows most.
+
+        Parameters
+        ----------
+        weights : ndarray of float64
+            Shape (n_epochs,), of all epochs.
+        kept : float
+            From 0, where wrong labels are learnt by heart, to 1, where they are contradicted to the
+            end.
+        """
+        counted = weights[1:EARLY] / max(weights[1:EARLY].sum(), 1e-12)
+        firm = np.minimum(self.half, 2 * self.firmly)
+        shares = [kept * (of @ counted) + (1 - kept) * of.max() for of in (self.half, firm)]
+        return float(shares[0]), float(shares[1])
+
+
+@final
 @dataclass(frozen=True)
 class Firmness:
     """How many more of the contradicted labels are so firmly than hard right ones would be.
@@ -26,9 +86,8 @@ class Firmness:
     a twentieth or two fifths; of more than two classes, whose margins are spread about normally,
     also no more than of normally spread ones (`firm_of_normal`), where that is less.
 
-    It is asked of the second to eighth epochs each by itself, for later ones learn wrong labels by
-    heart, and the mean over them would show it; in the first whole kinds of samples may still be
-    taken for others. The epoch that shows most counts.
+    Each epoch is asked by itself, for the mean over them would show what is learnt by heart. The
+    one that shows most counts.
 
     Parameters
     ----------
@@ -42,12 +101,11 @@ class Firmness:
     surely: float
 
     @classmethod
-    def of(cls, against: Matrix, scale: Margins, *, many: bool) -> "Firmness":
+    def of(cls, counts: Contradicted, *, many: bool) -> "Firmness":
         """Ask the epochs, of more than two classes or not; -1 where none can say."""
         excess, surely = -1.0, -1.0
-        shares = contradicted_shares(against, np.zeros(len(scale.typical)))
-        firmly = contradicted_shares(against, scale.typical)
-        for contradicted, whole, n in zip(shares, firmly, _observed(against), strict=True):
+        epochs = zip(counts.at_all, counts.firmly, counts.observed, strict=True)
+        for contradicted, whole, n in epochs:
             if not 0 < contradicted <= _IGNORANT:
                 continue
             firm = whole / max(contradicted, _FEWEST)
@@ -55,51 +113,7 @@ class Firmness:
             hard = min(contradicted, firm_of_normal(contradicted)) if many else contradicted
             excess = max(excess, firm - hard)
             surely = max(surely, firm - hard - 2 * float(error))
-        return cls(excess, surely)
-
-
-def contradicted_shares(against: Matrix, firmly: Vector) -> Vector:
-    """Return the shares of labels that the second to eighth epochs contradict so firmly.
-
-    The very first is left out: in most of it a network knows nothing yet.
-    """
-    epochs = zip(against.T[1:EARLY], firmly[1:EARLY], strict=True)
-    wrong = [np.count_nonzero(values > firm) for values, firm in epochs]
-    return np.asarray(wrong / np.maximum(_observed(against), 1), np.float64)
-
-
-def firm_shares(
-    against: Matrix, typical: Vector, weights: Vector, kept: float
-) -> tuple[float, float]:
-    """Return the shares of labels that are contradicted half as firmly as is typical, and firmly.
-
-    The second leaves out hard right labels: in each epoch it is the first, but no more than twice
-    the share that is contradicted by more than all of what is typical.
-
-    Both are of the second to eighth epochs. A network first contradicts hard right labels too, and
-    fewer as it comes to know them: the epochs count by their weights. The more of the wrong labels
-    it learns by heart, the more the epoch counts that shows most.
-
-    Parameters
-    ----------
-    against : ndarray of float32
-        Shape (n_samples, n_epochs).
-    typical, weights : ndarray of float64
-        Shape (n_epochs,).
-    kept : float
-        From 0, where wrong labels are learnt by heart, to 1, where they are contradicted to the
-        end.
-    """
-    half = contradicted_shares(against, _HALF * typical)
-    firm = np.minimum(half, 2 * contradicted_shares(against, typical))
-    counted = weights[1:EARLY] / max(weights[1:EARLY].sum(), 1e-12)
-    shares = [kept * (of @ counted) + (1 - kept) * of.max() for of in (half, firm)]
-    return float(shares[0]), float(shares[1])
-
-
-def _observed(against: Matrix) -> Vector:
-    """Return of how many samples each of these epochs was observed."""
-    return np.array([np.count_nonzero(~np.isnan(values)) for values in against.T[1:EARLY]], float)
+        return cls(float(excess), float(surely))
 
 
 def firm_of_normal(contradicted: float) -> float:

@@ -31,13 +31,12 @@ def prepare(
         images = replace(images, truth=codes[images.truth], classes=task.only)
     rows = _shrinking(images, order, task) if task.fewest else order[: task.n]
     taken = images.take(rows)
-    if task.noise == "crowd":
-        return taken, _by_crowd(task, taken)
-    label = {"annotator": _annotated, "people": _guessed, "hurried": _hurried}.get(task.noise)
-    if label is None:
-        return taken, made_wrong(task, taken)
-    others = np.setdiff1d(order, rows, assume_unique=True)[:TEACHING]
-    return taken, label(task, taken, images.take(others))
+    taught = {"annotator": _annotated, "people": _guessed, "hurried": _hurried}
+    if task.noise in taught:
+        others = np.setdiff1d(order, rows, assume_unique=True)[:TEACHING]
+        return taken, taught[task.noise](task, taken, images.take(others))
+    label = _by_crowd if task.noise == "crowd" else made_wrong
+    return taken, label(task, taken)
 
 
 def _shrinking(images: Images, order: NDArray[np.int64], task: Task) -> NDArray[np.int64]:
@@ -92,10 +91,7 @@ def _hurried(task: Task, images: Images, teaching: Images) -> NDArray[np.int64]:
     rng, right = np.random.default_rng(task.seed + 3), given == images.truth
     chance = np.where(right, often.sum(axis=1)[images.truth], 0.0)
     count = round(task.rate * len(given)) - int((~right).sum())
-    for row in rng.choice(len(given), count, replace=False, p=chance / chance.sum()):
-        to = often[images.truth[row]]
-        given[row] = rng.choice(len(to), p=to / to.sum())
-    return given
+    return _slipped(given, images.truth, chance, often, count, rng)
 
 
 def _by_crowd(task: Task, images: Images) -> NDArray[np.int64]:
@@ -108,12 +104,25 @@ def _by_crowd(task: Task, images: Images) -> NDArray[np.int64]:
     alike, others = _slips(images), rng.dirichlet(np.full(n_classes, 0.5), n_classes)
     np.fill_diagonal(others, 0.0)
     often = sum(part / np.maximum(part.sum(axis=1), 1e-9)[:, None] for part in (alike, others))
-    often /= often.sum(axis=1)[:, None]
     chance = rng.uniform(0.5, 1.5, n_classes)[images.truth]
-    given, count = images.truth.copy(), round(task.rate * len(images.truth))
-    for row in rng.choice(len(given), count, replace=False, p=chance / chance.sum()):
-        given[row] = rng.choice(n_classes, p=often[images.truth[row]])
-    return given
+    count = round(task.rate * len(images.truth))
+    return _slipped(images.truth, images.truth, chance, often, count, rng)
+
+
+def _slipped(
+    given: NDArray[np.int64],
+    truth: NDArray[np.int64],
+    chance: NDArray[np.float64],
+    often: NDArray[np.float64],
+    count: int,
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Return labels of which some more are wrong, drawn by their chance and by how often."""
+    slipped = given.copy()
+    for row in rng.choice(len(truth), count, replace=False, p=chance / chance.sum()):
+        to = often[truth[row]]
+        slipped[row] = rng.choice(len(to), p=to / to.sum())
+    return slipped
 
 
 def _slips(images: Images) -> NDArray[np.float64]:

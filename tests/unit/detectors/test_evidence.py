@@ -8,7 +8,7 @@ import lossan
 from lossan import build_log
 from lossan.detectors._contradiction import Margins, average
 from lossan.detectors._evidence import Seen, lacking
-from lossan.detectors._firmness import Firmness, firm_of_normal, firm_shares
+from lossan.detectors._firmness import Contradicted, Firmness, firm_of_normal
 from lossan.excess import fit_excess
 from lossan.lapse import Lapse
 from lossan.signals import commonest
@@ -40,7 +40,8 @@ def level(epochs, *, others=1.0):
 def asked(plain, classes, scale, floors=None):
     """Return what is seen where every epoch says the same."""
     against = np.tile(plain.astype(np.float32)[:, None], len(scale.typical))
-    return Seen.of(plain, against, classes, 0.6, scale, floors)
+    counts = Contradicted.of(against, scale.typical)
+    return Seen.of(plain, counts, classes, 0.6, scale, floors)
 
 
 def test_how_firmly_labels_are_contradicted():
@@ -63,10 +64,11 @@ def test_how_firmly_labels_are_contradicted():
 )
 def test_how_many_labels_an_epoch_contradicts_firmly(epochs, share):
     against, typical = np.array(epochs).T.astype(np.float32), np.ones(len(epochs))
-    half, firm = firm_shares(against, typical, typical, 0.0)
+    counts = Contradicted.of(against, typical)
+    half, firm = counts.over_epochs(typical, 0.0)
     assert_allclose(firm, share)
     assert_allclose(half, (against[:, 1:8] > 0.5).mean(axis=0).max())
-    assert firm_shares(against, typical, typical, 1.0)[1] <= share + 1e-9
+    assert counts.over_epochs(typical, 1.0)[1] <= share + 1e-9
 
 
 @pytest.mark.parametrize(
@@ -83,8 +85,8 @@ def test_epochs_that_contradict_unequal_shares(kept, weights, share):
     fewer = np.append(-abs(PLAIN[:-1]), 1.4)  # one, so that twice as many may be wrong
     fewer[-2] = 0.9
     against = np.stack([PLAIN, PLAIN, fewer], axis=1).astype(np.float32)
-    found = firm_shares(against, np.ones(3), np.array(weights, float), kept)
-    assert_allclose(found, (share, share))
+    counts = Contradicted.of(against, np.ones(3))
+    assert_allclose(counts.over_epochs(np.array(weights, float), kept), (share, share))
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,7 @@ def test_labels_on_classes_that_are_never_confused_show_it_alone():
 
 @pytest.mark.parametrize("split", [0.0, 0.2])
 def test_where_rates_do_not_differ_the_split_says_how_many(split):
-    assert seen().wanted(split, 0.1, 0.1) == (split, split)
+    assert seen().wanted(split, 0.1, 0.1, shown=True) == (split, split)
 
 
 @pytest.mark.parametrize(
@@ -162,10 +164,12 @@ def test_where_rates_do_not_differ_the_split_says_how_many(split):
     ],
 )
 def test_of_two_classes_the_split_counts_for_what_is_firmly_contradicted(half, wrong, wanted):
-    assert_allclose(seen(many=False, wrong=wrong).wanted(0.2, half, 0.01), [wanted] * 2)
-    assert seen(wrong=wrong).wanted(0.2, half, 0.01) == (0.2, 0.2)
+    assert_allclose(seen(many=False, wrong=wrong).wanted(0.2, half, 0.01, shown=True), [wanted] * 2)
+    assert seen(wrong=wrong).wanted(0.2, half, 0.01, shown=True) == (0.2, 0.2)
+    of_two = seen(many=False)
+    assert of_two.wanted(0.2, 0.0, 0.0, shown=False) == (0.2, 0.2)  # but for who says that some are
     made = seen(many=False, made=True, wrong=wrong)  # there may be more than two classes
-    assert made.wanted(0.2, half, 0.01) == (0.2, 0.2)
+    assert made.wanted(0.2, half, 0.01, shown=True) == (0.2, 0.2)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +182,8 @@ def test_of_two_classes_the_split_counts_for_what_is_firmly_contradicted(half, w
 )
 def test_where_rates_differ_the_split_does_not_count(firm, wanted):
     found = seen(wrong=0.1, differ=True, lapse=Lapse(0.02, 9.0))  # few of those by heart lapse
-    assert_allclose([found.wanted(0.9, 0.4, firm), found.wanted(0.01, 0.4, firm)], [wanted] * 2)
+    for split in (0.9, 0.01):
+        assert_allclose(found.wanted(split, 0.4, firm, shown=True), wanted)
 
 
 def by_people(seed, *, share, learnt=0.6):

@@ -5,12 +5,11 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.stats import norm
 
-from lossan.detectors._contradiction import Margins
-from lossan.detectors._firmness import Firmness, firm_of_normal
+from lossan.detectors._firmness import Contradicted, Firmness, firm_of_normal
 
 
-def scale_of(typical):
-    return Margins("margin", 1.0, 1.0, np.array(typical))
+def firmness(against, typical, *, many):
+    return Firmness.of(Contradicted.of(against, np.array(typical)), many=many)
 
 
 def epochs(*columns):
@@ -26,14 +25,14 @@ def normal(contradicted, n=200_000, seed=0):
 def test_firm_and_mild_contradictions_are_counted():
     # of ten labels four are contradicted, two of these by more than 2, the typical margin
     second = [-2, -2, -2, -3, -2, -2, 0.5, 1, 2.5, 3]
-    found = Firmness.of(epochs(np.zeros(10), second), scale_of([1, 2]), many=False)
+    found = firmness(epochs(np.zeros(10), second), [1, 2], many=False)
     assert_allclose(found.excess, 2 / 4 - 4 / 10)
     assert_allclose(found.surely, 2 / 4 - 4 / 10 - 2 * np.sqrt(0.5 * 0.5 / 4))
 
 
 def test_unobserved_epochs_of_a_sample_do_not_count():
     some = [-2, -2, -2, -3, -2, -2, 0.5, 1, 2.5, 3, np.nan, np.nan]
-    found = Firmness.of(epochs(np.zeros(12), some), scale_of([1, 2]), many=False)
+    found = firmness(epochs(np.zeros(12), some), [1, 2], many=False)
     assert_allclose(found.excess, 2 / 4 - 4 / 10)
 
 
@@ -42,27 +41,27 @@ def test_the_second_to_eighth_epoch_that_shows_most_counts():
     firm = [-1] * 8 + [1.5, 0.5]
     for place, counts in ((0, False), (1, True), (7, True), (8, False)):
         columns = [firm if epoch == place else mild for epoch in range(10)]
-        found = Firmness.of(epochs(*columns), scale_of([1.0] * 10), many=False)
+        found = firmness(epochs(*columns), [1.0] * 10, many=False)
         assert_allclose(found.excess, (0.5 if counts else 0.0) - 0.2)
 
 
 @pytest.mark.parametrize("values", [[np.nan] * 10, [-1] * 10, [2] * 8 + [-1] * 2])
 def test_epochs_that_cannot_say(values):
     """Not observed, none contradicted, nearly all contradicted."""
-    found = Firmness.of(epochs([0.0] * 10, values), scale_of([1, 1]), many=True)
+    found = firmness(epochs([0.0] * 10, values), [1, 1], many=True)
     assert (found.excess, found.surely) == (-1, -1)
 
 
 @pytest.mark.parametrize("contradicted", [0.05, 0.1, 0.2, 0.3, 0.4])
 def test_normally_spread_margins_are_no_sign(contradicted):
     values, typical = normal(contradicted)
-    scale, twice = scale_of([typical] * 2), epochs(values, values)
+    scale, twice = [typical] * 2, epochs(values, values)
     firm = (values > typical).mean() / (values > 0).mean()  # the law itself, by numbers
     assert_allclose(firm_of_normal(contradicted), firm, atol=0.01)
-    of_two = Firmness.of(twice, scale, many=False).excess
+    of_two = firmness(twice, scale, many=False).excess
     assert_allclose(of_two, firm - contradicted, atol=0.01)
     assert -0.06 < of_two < 0.035
-    assert_allclose(Firmness.of(twice, scale, many=True).excess, max(of_two, 0), atol=0.01)
+    assert_allclose(firmness(twice, scale, many=True).excess, max(of_two, 0), atol=0.01)
 
 
 @pytest.mark.parametrize("rate", [0.06, 0.2, 0.3])
@@ -72,5 +71,5 @@ def test_wrong_labels_are(rate, many):
     wrong = np.random.default_rng(1).random(len(values)) < rate
     values = np.where(wrong, -values, values)
     typical = float(np.median(np.abs(values)))
-    found = Firmness.of(epochs(values, values), scale_of([typical] * 2), many=many)
+    found = firmness(epochs(values, values), [typical] * 2, many=many)
     assert found.surely > (0.05 if many else 0.01)
