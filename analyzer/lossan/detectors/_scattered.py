@@ -56,6 +56,6 @@ def _of_epoch(counted: PairCounts) -> float:
     rates = looked_up(found, *high, 0.0) / size[found % n_classes]
     never = n_pairs - len(found)  # pairs that are confused in neither half
     rank = int(_LEAST_ALIKE * n_pairs) - never
-    most = np.sort(alike)[min(rank, len(found) - 1)] if rank > 0 else 0.0
+    most = np.sort(alike)[min(rank, len(found) - 1)] if rank >= 0 and len(found) else 0.0
     kept = alike <= most
     return float(rates[kept].sum() / (never + kept.sum()) * (n_classes - 1))

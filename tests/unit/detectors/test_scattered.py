@@ -67,6 +67,19 @@ def test_it_is_what_a_loop_over_all_pairs_finds(n, seed, at_random, small):
     assert found == pytest.approx(by_loop(low, high, size), abs=1e-9)
 
 
+def test_where_just_a_quarter_of_the_pairs_is_never_confused():
+    """The quarter then ends with the least alike of the confused ones, as of any other number."""
+    low, size = np.full((5, 5), 40), np.full(5, 2000)
+    high = np.full((5, 5), 20)
+    for own in range(5):  # five of twenty pairs
+        low[own, own] = high[own, own] = 0
+        low[own, (own + 1) % 5] = high[own, (own + 1) % 5] = 0
+    low[0, 2] = 8
+    nothing = counted(low * 0, high * 0, size)
+    found = scattered([nothing, counted(low, high, size)])
+    assert found == pytest.approx(by_loop(low, high, size)) == pytest.approx(20 / 1000 / 6 * 4)
+
+
 def test_the_first_epoch_is_not_asked():
     low, high, size = made(np.random.default_rng(0), 6, at_random=0.2, alike=0.3)
     epoch = counted(low, high, size)
