@@ -64,20 +64,21 @@ class Auto(Detector):
        contradiction, as the loss does, and cares less how firmly a label is confirmed. Epochs are
        weighed by how well they tell apart what the score calls wrong and right, times the spread of
        their losses, and later ones more unless wrong labels are learnt by heart (`_epochs`).
-    2. Whether any label is wrong is asked in four ways. Hard right labels are contradicted the
-       more rarely the more firmly, wrong ones as firmly as right ones are confirmed: of the
-       contradicted labels more are so firmly than hard right ones would be (`Firmness`). That is
-       asked of each of the second to eighth epochs, before wrong labels are learnt by heart, and
-       says so where two standard errors leave .01 more of two classes about as common, .05 of
-       others or of few samples, .065 of margins made of probabilities. Where that is not sure, a
-       lapse rate or an excess says so with it. Wrong labels are contradicted however sure the
-       network is: with .02 more that are firm a lapse rate of 1% or more that gains 0.003 nats a
-       sample (0.008 of margins so made) counts (`lossan.lapse`), but of fewer than five epochs,
-       after which a network lapses on what it has not learnt yet. Wrong labels pile up where right
-       ones only thin out: with .01 more that are firm an excess of the mean over the epochs over a
-       falling null (`lossan.excess`) counts, if it gains 0.03 nats a sample (0.06 of two classes of
-       which one is rare), or, of fewer than 1,000 samples of two classes, is significant at the 5%
-       level, or that of the first eight epochs at the 2% level. And where labels are mistakes for
+    2. Whether any label is wrong is asked in four ways. Hard right labels are contradicted the more
+       rarely the more firmly, wrong ones as firmly as right ones are confirmed: of the contradicted
+       labels more are so firmly than hard right ones would be (`Firmness`). That is asked of each
+       of the second to eighth epochs, before wrong labels are learnt by heart, and says so where
+       two standard errors leave .01 more of two classes about as common, .05 of others or of few
+       samples, .065 of margins made of probabilities. Where that is not sure, a lapse rate or an
+       excess says so with it. Wrong labels are contradicted however sure the network is: with .02
+       more that are firm a lapse rate of 1% or more that gains 0.003 nats a sample (0.008 of
+       margins so made) counts (`lossan.lapse`), but of fewer than five epochs, after which a
+       network lapses on what it has not learnt yet. Wrong labels pile up where right ones only thin
+       out: with .01 more that are firm an excess of the mean over the epochs over a falling null
+       (`lossan.excess`) counts, if it gains 0.03 nats a sample (0.06 of two classes of which one is
+       rare). Of fewer than 1,000 samples of two classes it, or that of the first eight epochs,
+       counts if it is significant at the 0.1% level; where the rates below say that 1% are wrong at
+       the 5% level, or of the first eight epochs at the 2% level. And where labels are mistakes for
        one class rather than another, those of some pairs of classes stay contradicted where the
        network is surest and those of others do not, or labels of one class stand on another where
        none stand the other way: rates that surely differ (`fit_floors`) and make 1% of all labels

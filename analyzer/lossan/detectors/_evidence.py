@@ -23,9 +23,9 @@ _FIRM, _FIRM_OF_MANY, _MADE = 0.01, 0.05, 0.015
 _FIRMER, _LITTLE_FIRMER = 0.02, 0.01  # where a lapse rate says so too, or an excess
 # nats a sample: what a lapse rate may gain where no label is wrong, or of margins so made
 _MISFIT, _MISFIT_MADE = 0.003, 0.008
-# Nats of likelihood, half a quantile of chi-square: an excess, three parameters, at 95%, and at
-# 98% where it is asked a second time.
-_SEEN, _SEEN_EARLY = 3.907, 4.919
+# Nats of likelihood, half a quantile of chi-square: an excess, three parameters, at 95%; at 98%
+# where it is asked a second time; at 99.9% where of few samples nothing else says so.
+_SEEN, _SEEN_EARLY, _SEEN_ALONE = 3.907, 4.919, 8.133
 # nats a sample: more than a null that is nearly right leaves, and a rare class of two
 _LARGE, _LARGE_OF_RARE = 0.03, 0.06
 # Samples: of fewer of two classes a network lapses on what it cannot see, and how many of the few
@@ -158,18 +158,20 @@ def lacking(seen: Seen, against: Matrix, weights: Vector, scale: Margins) -> flo
     It is asked for only where the contradicted are at least a little firmer than right labels
     would be: hard ones pile up too, but mildly. A null that is only nearly right leaves one as
     well, the larger the more samples there are, of few it hardly does; and so do the samples of a
-    rare class, of two.
+    rare class, of two. Of few samples of classes which look alike hard ones pile up by chance, more
+    than mildly: an excess is asked to be surer, unless rates of pairs say that some are wrong.
     """
     if seen.enough:
         return 0.0
     large = _LARGE if seen.even or seen.many else _LARGE_OF_RARE
-    asked = _SEEN if seen.few else max(_SEEN, large * seen.n_samples)
+    of_few = _SEEN if seen.wrong > 0 else _SEEN_ALONE
+    asked = of_few if seen.few else max(_SEEN, large * seen.n_samples)
     if seen.firmness.excess < _LITTLE_FIRMER or not (seen.few or seen.settled):
         return asked
     late = weights * np.arange(1, len(weights) + 1) ** _LATE
     missing = [asked - _gain(against, late, scale)]
     if seen.few and seen.even and len(weights) > EARLY:
-        missing.append(_SEEN_EARLY - _gain(against, early(late), scale))
+        missing.append(max(_SEEN_EARLY, asked) - _gain(against, early(late), scale))
     return max(min(missing), 0.0)
 
 
