@@ -1,6 +1,6 @@
 """Keras' training to the Recorder, and nothing else; works with any model that `fit` trains."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossan import LossanError, Recorder
+from lossan.given import class_names
 from lossan_keras.feeds import Codes, batches, first_batch, keeps_its_order, tagged_data, untagged
 from lossan_keras.outputs import COLUMNS, gives_logits, main_output, measure
+from lossan_keras.passing import Pass
 from lossan_keras.tap import Tap
 
 
@@ -20,7 +22,6 @@ class _Log:
     """A recorder and what is needed to write measured batches to it."""
 
     def __init__(self, target: Any, recorded: str, options: dict[str, Any]) -> None:
-        self._classes: Sequence[Any] | None = options.get("classes")
         self._with_labels = options.get("labels") is None
         self._own = not isinstance(target, Recorder)
         if self._own:
@@ -33,6 +34,7 @@ class _Log:
                 "is made already."
             )
         self.recorder: Recorder = target
+        self._names = class_names(options.get("classes"), options.get("labels"))
 
     def write(self, ids: Any, values: NDArray[np.float32]) -> None:
         columns = dict(zip(COLUMNS, values.T, strict=True))
@@ -62,9 +64,14 @@ class _Log:
 
     def _named(self, codes: NDArray[np.float32]) -> Any:
         indices = codes.astype(np.int64)
-        if self._classes is None:
+        if self._names is None:
             return indices
-        return [self._classes[i] for i in indices.tolist()]
+        most = int(indices.max(initial=0))
+        if most >= len(self._names):
+            raise LossanError(
+                f"classes names {len(self._names)} classes, but there is one of index {most}."
+            )
+        return [self._names[i] for i in indices.tolist()]
 
 
 @final
@@ -114,6 +121,7 @@ class RecordEvaluation(keras.callbacks.Callback):  # type: ignore[misc]  # Keras
         self._log = _Log(target, "eval", options)
         self._batches: Callable[[], Any] = lambda: batches(data, ids, batch_size)
         self._from_logits, self._output = from_logits, output
+        self._pass = Pass(output)
 
     @property
     def recorder(self) -> Recorder:
@@ -129,10 +137,12 @@ class RecordEvaluation(keras.callbacks.Callback):  # type: ignore[misc]  # Keras
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002  (Keras' signature)
         """Record every sample."""
         with self._log.kept():
-            for ids, x, y in self._batches():
-                outputs = main_output(self.model.predict_on_batch(x), self._output, "outputs")
-                targets = main_output(y, self._output, "targets")
-                self._log.write(ids, measure(outputs, targets, from_logits=bool(self._from_logits)))
+            with self._pass.of(self.model):
+                for ids, x, y in self._batches():
+                    outputs, logits = self._pass.outputs(self.model, x)
+                    targets = main_output(y, self._output, "targets")
+                    told = logits or bool(self._from_logits)
+                    self._log.write(ids, measure(outputs, targets, from_logits=told))
             self.recorder.end_epoch()
 
     def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002  (Keras' signature)
@@ -184,6 +194,8 @@ class RecordTraining:
                 f"the {keras.backend.backend()} backend of Keras cannot record the training pass; "
                 "use RecordEvaluation, or KERAS_BACKEND=tensorflow or torch."
             )
+        if buffer_rows < 1:
+            raise LossanError(f"buffer_rows is {buffer_rows}; allowed: 1 or more.")
         self._log = _Log(target, "train", options)
         self._from_logits, self._output, self._buffer_rows = from_logits, output, buffer_rows
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lossan import LossanError
 
+_MOST = np.iinfo(np.int64).max
 _ROWS, _X = "lossan_rows", "lossan_x"
 
 
@@ -60,6 +61,10 @@ def plain_ids(ids: Any) -> NDArray[np.int64] | list[str]:
             f"ids have the shape {array.shape}; needed: (n,), one a sample of each batch."
         )
     if array.dtype.kind in "iu":
+        if array.dtype.kind == "u" and array.size and array.max() > _MOST:
+            raise LossanError(
+                f"id {array.max()} is above {_MOST}, the largest integer an id may be."
+            )
         return array.astype(np.int64)
     values = array.tolist()
     if not all(isinstance(value, str | bytes) for value in values):
@@ -189,6 +194,8 @@ def _tagged_dataset(dataset: Any, codes: Codes) -> Any:
     spec = _parts(dataset.element_spec)[0]
     if spec.shape.rank != 1:
         raise LossanError(f"ids have the shape {spec.shape}; needed: (n,). Batch the dataset.")
+    if not (spec.dtype.is_integer or spec.dtype == tf.string):
+        raise LossanError(f"ids have the type {spec.dtype.name}; needed: integers or strings.")
 
     def tag(ids: Any, x: Any, *rest: Any) -> tuple[Any, ...]:
         rows = ids

@@ -13,6 +13,7 @@ from lossan import LossanError
 COLUMNS = ("loss", "label_prob", "margin", "predicted_prob", "predicted", "label")
 # Probabilities are raised to this before their logarithm is taken, so that it is finite.
 _LEAST = float(np.finfo(np.float32).tiny)
+_UNKNOWN = float(np.finfo(np.float32).epsneg)
 
 
 def measure(outputs: Any, targets: Any, *, from_logits: bool) -> Any:
@@ -149,7 +150,9 @@ def _scores(outputs: Any, from_logits: bool, xp: Any) -> Any:
     score = xp.reshape(outputs, (-1,))
     if from_logits:
         return xp.stack([xp.zeros_like(score), score], axis=1)
-    return xp.log(xp.maximum(xp.stack([1.0 - score, score], axis=1), _LEAST))
+    # float32 knows no probability between 1 and what is _UNKNOWN less: half of that on average
+    rest = xp.maximum(1.0 - score, _UNKNOWN / 2)
+    return xp.log(xp.maximum(xp.stack([rest, score], axis=1), _LEAST))
 
 
 def _labels(targets: Any, outputs: tuple[int | None, ...], xp: Any) -> Any:

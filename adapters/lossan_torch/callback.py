@@ -5,16 +5,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from lossan import LossanError, Recorder
+from lossan.given import class_names, kept_ids
+from lossan_torch.measuring import ROWS, check_labels, measure
 
 # Records kept on the device between transfers: a transfer makes the device wait for the host.
 _HELD = 1 << 16
-# What is computed for every record, the rows of one tensor.
-_ROWS = ("loss", "label_prob", "margin", "predicted_prob", "predicted", "label")
 
 
 @final
@@ -51,9 +53,11 @@ class TorchRecorder:
             **(options.pop("metadata", None) or {}),
         }
         self._with_labels = options.get("labels") is None
-        self._classes: Sequence[Any] | None = options.get("classes")
         self.recorder = Recorder(path, metadata=stated, **options)
-        self._held: list[tuple[Any, Tensor]] = []
+        classes = options.get("classes")
+        self._n_named = None if classes is None else len(classes)
+        self._names = class_names(classes, options.get("labels"))
+        self._held: list[tuple[Any, Tensor, int]] = []
         self._n_held = 0
 
     @property
@@ -71,18 +75,27 @@ class TorchRecorder:
         logits : Tensor
             Shape (n, n_classes), or (n,) or (n, 1) for a single sigmoid output. Of the named tuple
             an Inception in training mode returns, the main output counts.
-        targets : Tensor
-            Shape (n,), class indices; or (n, n_classes), of which the largest entry counts.
+        targets : Tensor or array_like
+            Shape (n,) or (n, 1), class indices; of a single sigmoid output classes or
+            probabilities, which are rounded; or (n, n_classes), of which the largest entry counts.
 
         Raises
         ------
         LossanError
-            For shapes that do not fit.
+            For ids, shapes or classes that do not fit, of which nothing is kept then. Targets on a
+            GPU are looked at later, by the call that fetches them.
         """
-        values = measure(logits, targets)
-        if len(ids) != values.shape[1]:
-            raise LossanError(f"{len(ids)} ids for {values.shape[1]} rows of logits.")
-        self._held.append((ids, values))
+        kept = _kept(ids)
+        values, n_classes = measure(logits, targets)
+        if len(kept) != values.shape[1]:
+            raise LossanError(f"{len(kept)} ids for {values.shape[1]} rows of logits.")
+        if self._n_named not in (None, n_classes):
+            raise LossanError(
+                f"classes names {self._n_named} classes, but the logits are of {n_classes}."
+            )
+        if values.device.type == "cpu":
+            check_labels(values[-1].numpy(), n_classes)
+        self._held.append((kept, values, n_classes))
         self._n_held += values.shape[1]
         if self._n_held >= _HELD:
             self._flush()
@@ -106,34 +119,61 @@ class TorchRecorder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None:
-            self._flush()
-        self.recorder.__exit__(kind, error, trace)
+        if kind is not None:
+            self.recorder.__exit__(kind, error, trace)
+            return
+        try:
+            self.close()
+        except BaseException as failed:  # let go of the recording, to go on with or replace
+            self.recorder.__exit__(type(failed), failed, failed.__traceback__)
+            raise
 
     def _flush(self) -> None:
-        """Bring all held records over in one transfer."""
+        """Bring all held records over in one transfer.
+
+        Of batches that do not fit the first is told; the others are recorded all the same.
+        """
         if not self._held:
             return
         held, self._held, self._n_held = self._held, [], 0
-        rows = torch.cat([values for _, values in held], dim=1).cpu().numpy()
-        stop = 0
-        for ids, values in held:
+        rows = torch.cat([values for _, values, _ in held], dim=1).cpu().numpy()
+        stop, first = 0, None
+        for ids, values, n_classes in held:
             start, stop = stop, stop + values.shape[1]
-            columns = dict(zip(_ROWS, rows[:, start:stop], strict=True))
-            label = self._named(columns.pop("label"))
-            self.recorder.record(
-                ids,
-                columns.pop("loss"),
-                labels=label if self._with_labels else None,
-                predicted=self._named(columns.pop("predicted")),
-                **columns,
-            )
+            try:
+                check_labels(rows[-1, start:stop], n_classes)
+                self._record(ids, rows[:, start:stop])
+            except LossanError as error:
+                first = first or error
+        if first is not None:
+            raise first
 
-    def _named(self, codes: Any) -> Any:
+    def _record(self, ids: Any, rows: NDArray[np.float32]) -> None:
+        columns = dict(zip(ROWS, rows, strict=True))
+        label = self._named(columns.pop("label"))
+        self.recorder.record(
+            ids,
+            columns.pop("loss"),
+            labels=label if self._with_labels else None,
+            predicted=self._named(columns.pop("predicted")),
+            **columns,
+        )
+
+    def _named(self, codes: NDArray[np.float32]) -> Any:
         indices = codes.astype("int64")
-        if self._classes is None:
-            return indices
-        return [self._classes[i] for i in indices.tolist()]
+        return indices if self._names is None else [self._names[i] for i in indices.tolist()]
+
+
+def _kept(ids: Any) -> Any:
+    """Return ids in memory of our own; those on a GPU stay there, for the host need not wait."""
+    if not isinstance(ids, Tensor) or ids.device.type == "cpu":
+        return kept_ids(ids)
+    if ids.ndim != 1 or ids.is_floating_point() or ids.dtype is torch.bool:
+        raise LossanError(
+            f"ids are a tensor of {ids.dtype}, of the shape {tuple(ids.shape)}; needed: integers, "
+            "of the shape (n,)."
+        )
+    return ids.detach().clone()
 
 
 @final
@@ -156,6 +196,9 @@ class WithIds(Dataset[Any]):
     def __init__(self, dataset: Any, ids: Sequence[Any] | None = None) -> None:
         if ids is not None and len(ids) != len(dataset):
             raise LossanError(f"{len(ids)} ids for a dataset of {len(dataset)} samples.")
+        # a table's column is indexed by name, not by place
+        if ids is not None and not isinstance(ids, list | tuple | range | np.ndarray | Tensor):
+            ids = list(ids)
         self.dataset, self.ids = dataset, ids
 
     def __len__(self) -> int:
@@ -182,7 +225,7 @@ def record_evaluation(
     recorder : TorchRecorder
         Made with ``recorded="eval"``.
     model : Module
-        Left in the mode it was in.
+        It and its parts are left in the modes they were in.
     batches : iterable
         Yields ``(ids, inputs, targets)``, for example a DataLoader over `WithIds`.
     device : device, optional
@@ -190,7 +233,7 @@ def record_evaluation(
     forward : callable, optional
         From inputs to logits; the model itself if not given.
     """
-    training = model.training
+    modes = [(module, module.training) for module in model.modules()]  # some may be frozen
     model.eval()
     try:
         with torch.no_grad():
@@ -198,7 +241,8 @@ def record_evaluation(
                 moved = inputs if device is None else inputs.to(device)
                 recorder.record(ids, logits=(forward or model)(moved), targets=targets)
     finally:
-        model.train(training)
+        for module, training in modes:
+            module.training = training
 
 
 def shard_path(path: str | Path) -> Path:
@@ -211,59 +255,3 @@ def shard_path(path: str | Path) -> Path:
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return path
     return path.with_name(f"{path.stem}-rank{torch.distributed.get_rank()}{path.suffix}")
-
-
-@torch.no_grad()
-def measure(logits: Any, targets: Tensor) -> Tensor:
-    """Compute every channel of a batch in one vectorised step, on the device of the logits.
-
-    Returns
-    -------
-    Tensor
-        Shape (6, n), float32: loss in nats, probability of the given label, margin in logits,
-        probability of the predicted class, predicted class, given label.
-    """
-    scores = main_output(logits).detach().float()
-    targets = targets.detach().to(scores.device)
-    if scores.ndim == 1 or scores.shape[1] == 1:
-        score = scores.reshape(-1)
-        scores = torch.stack([torch.zeros_like(score), score], dim=1)
-        targets = targets.reshape(-1)
-    if targets.ndim == 2:
-        targets = targets.argmax(dim=1)
-    if targets.shape != scores.shape[:1]:
-        raise LossanError(
-            f"logits of shape {tuple(scores.shape)} need targets of shape ({scores.shape[0]},), "
-            f"not {tuple(targets.shape)}."
-        )
-    labels = targets.long()[:, None]
-    log_probs = torch.log_softmax(scores, dim=1)
-    own = log_probs.gather(1, labels)[:, 0]
-    others = scores.scatter(1, labels, -torch.inf).amax(dim=1)
-    best, predicted = log_probs.max(dim=1)
-    margin = scores.gather(1, labels)[:, 0] - others
-    # class indices are exact in float32 up to 2^24 classes, and so need no transfer of their own
-    rows = (-own, own.exp(), margin, best.exp(), predicted.float(), targets.float())
-    return torch.stack(rows)
-
-
-def main_output(logits: Any) -> Tensor:
-    """Return the logits that count of what a network returns.
-
-    Raises
-    ------
-    LossanError
-        When there are none.
-    """
-    if isinstance(logits, Tensor):
-        if logits.ndim not in (1, 2):
-            raise LossanError(
-                f"logits have the shape {tuple(logits.shape)}; needed: (n, n_classes)."
-            )
-        return logits
-    main = getattr(logits, "logits", None)  # Inception's and GoogLeNet's outputs, transformers'
-    if isinstance(main, Tensor):
-        return main
-    if isinstance(logits, tuple) and logits and isinstance(logits[0], Tensor):
-        return logits[0]
-    raise LossanError(f"logits are a {type(logits).__name__}; needed is a tensor.")

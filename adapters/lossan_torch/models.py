@@ -9,6 +9,7 @@ from torch import nn
 
 from lossan import LossanError
 from lossan.training import call_factory
+from lossan_torch.measuring import main_output
 from lossan_torch.states import first_line, read_state
 
 _LISTED = 8
@@ -32,8 +33,8 @@ def build_model(name: str, n_classes: int, weights: str, image_size: int) -> nn.
     Raises
     ------
     LossanError
-        For an unknown network, weights that are not there or are of another network, or an image
-        size the network cannot take.
+        For an unknown network, one that gives no logit a class or has nothing to train, weights
+        that are not there or are of another network, or an image size the network cannot take.
     """
     model: Any = (
         call_factory(name, n_classes, nn.Module) if ":" in name else _vision_model(name, n_classes)
@@ -45,7 +46,7 @@ def build_model(name: str, n_classes: int, weights: str, image_size: int) -> nn.
     if getattr(model, "AuxLogits", None) is not None and image_size < 299:
         # the auxiliary head's convolutions need 299 pixels; the rest of the network does not
         model.aux_logits, model.AuxLogits = False, None
-    _check_size(model, name, image_size)
+    _check_fit(model, name, n_classes, image_size)
     return model
 
 
@@ -172,13 +173,15 @@ def _file_state(file: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-def _check_size(model: nn.Module, name: str, image_size: int) -> None:
-    """Refuse an image size before the first epoch rather than in it."""
+def _check_fit(model: nn.Module, name: str, n_classes: int, image_size: int) -> None:
+    """Refuse before the first epoch rather than in it what can only fail there."""
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise LossanError(f"--model {name} has no parameters to train.")
     training = model.training
     model.eval()
     try:
         with torch.no_grad():
-            model(torch.zeros(1, 3, image_size, image_size))
+            outputs = model(torch.zeros(1, 3, image_size, image_size))
     except (RuntimeError, AssertionError, ValueError, IndexError) as error:
         first = first_line(error)
         raise LossanError(
@@ -187,6 +190,15 @@ def _check_size(model: nn.Module, name: str, image_size: int) -> None:
         ) from error
     finally:
         model.train(training)
+    try:
+        shape = tuple(main_output(outputs).shape)
+    except LossanError as error:
+        raise LossanError(f"--model {name}: {error}") from error
+    if shape != (1, n_classes):
+        raise LossanError(
+            f"--model {name} gives outputs of shape {shape} for one image; needed: (1, "
+            f"{n_classes}), a logit for each of the {n_classes} classes of the labels."
+        )
 
 
 def _some(names: list[str]) -> str:

@@ -29,7 +29,8 @@ from lossan.training import (
     not_ours,
     sample_seed,
 )
-from lossan_torch.callback import TorchRecorder, main_output, record_evaluation
+from lossan_torch.callback import TorchRecorder, record_evaluation
+from lossan_torch.measuring import main_output
 from lossan_torch.models import build_model
 from lossan_torch.states import read_state
 

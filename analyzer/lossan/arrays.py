@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from lossan.build import plain_column, to_arrow
 from lossan.errors import Fault, RecorderError
 
+_TAKEN = list | tuple | pa.Array | pa.ChunkedArray  # of names: Arrow knows them as they are
 _NO_NUMBERS = "bcmMOSTU"  # kinds of arrays: of objects each must be a number, of the others none is
 
 
@@ -84,7 +85,7 @@ def ids_or_labels(name: str, values: Any) -> NDArray[np.int64] | pa.Array:
     RecorderError
         As `names`.
     """
-    array = values if isinstance(values, list | tuple) else to_numpy(values)
+    array = values if isinstance(values, _TAKEN) else to_numpy(values)
     if isinstance(array, np.ndarray) and array.dtype.kind == "i" and array.ndim == 1:
         return array.astype(np.int64)
     column = names(name, array)
@@ -104,12 +105,10 @@ def names(name: str, values: Any) -> pa.Array:
         For another shape than (n,), or values that are neither integers nor strings.
     """
     faults: list[Fault] = []
-    array = values
-    if not isinstance(values, list | tuple):
-        array = to_numpy(values)
-        if isinstance(array, np.ndarray) and array.ndim != 1:
-            raise RecorderError(f"{name} has the shape {array.shape}; needed: (n,).")
-    elif values and not isinstance(values[0], str | int | None):
+    array = values if isinstance(values, _TAKEN) else to_numpy(values)
+    if isinstance(array, np.ndarray) and array.ndim != 1:
+        raise RecorderError(f"{name} has the shape {array.shape}; needed: (n,).")
+    if isinstance(values, list | tuple) and values and not isinstance(values[0], str | int | None):
         array = [v.item() if hasattr(v, "item") else v for v in values]
     column = to_arrow(name, array, faults)
     if column is not None and len(column) == 0:

@@ -2,15 +2,18 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from operator import index
+from pathlib import Path
 from reprlib import repr as brief
 from typing import Any, final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from lossan.arrays import names, to_numpy
+from lossan.arrays import ids_or_labels, names, to_numpy
 from lossan.errors import RecorderError
 from lossan.losslog import check_metadata, stamp
 from lossan.order import stable_order
@@ -22,6 +25,11 @@ class Lookup:
 
     def __init__(self, field: str, mapping: Mapping[Any, Any]) -> None:
         self.ids = self.values = pa.nulls(0)
+        if not isinstance(mapping, Mapping):
+            raise RecorderError(
+                f"{field}s are a {type(mapping).__name__}; needed: a mapping from sample id to "
+                f"{field}, such as dict(zip(ids, values)); of a pandas Series its to_dict()."
+            )
         if not mapping:
             return
         ids = names(f"the ids of {field}s", list(mapping.keys()))
@@ -36,6 +44,48 @@ class Lookup:
         if not len(self.ids):
             return pa.nulls(len(ids), self.values.type)
         return self.values.take(pc.index_in(ids, value_set=self.ids))
+
+
+def kept_ids(ids: Any) -> NDArray[np.int64] | pa.Array:
+    """Return the ids of some samples, in memory of our own.
+
+    Raises
+    ------
+    RecorderError
+        For another shape than (n,), ids that are neither integers nor strings, and null.
+    """
+    column = ids_or_labels("ids", ids)
+    if isinstance(column, pa.Array) and column.null_count:
+        raise RecorderError(f"{column.null_count} ids are null; every sample needs one.")
+    return column
+
+
+def class_names(classes: Sequence[Any] | None, labels: Mapping[Any, Any] | None) -> Any:
+    """Return what adapters are to call classes: None where they stand by their numbers.
+
+    That they do where none are named, and where the labels given are numbers: what is predicted is
+    like the labels.
+    """
+    first = next(iter(labels.values()), None) if labels else None
+    return None if classes is None or isinstance(first, int | np.integer) else list(classes)
+
+
+def checked_path(path: Any) -> Path:
+    """Return where to record, or raise a RecorderError for what names no file."""
+    if not isinstance(path, str | os.PathLike) or not Path(path).name:
+        raise RecorderError(f"the path is {path!r}; allowed: that of the log to write.")
+    return Path(path)
+
+
+def checked_classes(classes: Any) -> list[Any] | None:
+    """Return the names of the classes, or raise a RecorderError for what is no such list."""
+    if classes is None:
+        return None
+    if isinstance(classes, str | bytes | Mapping) or not hasattr(classes, "__iter__"):
+        raise RecorderError(
+            f"classes is {brief(classes)}; allowed: a list of the classes' names in index order."
+        )
+    return list(classes)
 
 
 def with_column(table: pa.Table, field: str, values: pa.Array) -> pa.Table:
@@ -69,20 +119,28 @@ def kept_epochs(count: Any, *, resume: bool) -> int | None:
     return whole
 
 
-def stamped(metadata: Mapping[str, Any]) -> dict[str, Any]:
+def stamped(stated: Mapping[str, Any], metadata: Any) -> dict[str, Any]:
     """Return metadata as it goes into a log, of plain JSON values.
 
     Parameters
     ----------
-    metadata : mapping
-        Numbers and arrays of numpy and of frameworks become plain ones, paths strings.
+    stated : mapping
+        What the Recorder itself states.
+    metadata : mapping, optional
+        What goes over it. Numbers and arrays of numpy and of frameworks become plain ones, paths
+        strings.
 
     Raises
     ------
     RecorderError
         For what JSON cannot hold, or what contradicts the format.
     """
-    plain = {str(key): _plain(f"metadata[{key!r}]", value) for key, value in metadata.items()}
+    if not isinstance(metadata, Mapping | None):
+        raise RecorderError(
+            f"metadata is {brief(metadata)}; allowed: a mapping of names to values."
+        )
+    both = {**stated, **(metadata or {})}
+    plain = {str(key): _plain(f"metadata[{key!r}]", value) for key, value in both.items()}
     stated = stamp(plain)
     if faults := check_metadata(stated):
         raise RecorderError(f"metadata given to the Recorder: {faults[0].message}")

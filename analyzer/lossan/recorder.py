@@ -13,13 +13,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lossan.arrays import floats, ids_or_labels
-from lossan.errors import RecorderError, RecordingWarning
-from lossan.given import Lookup, kept_epochs, stamped, with_column
+from lossan.errors import OptionError, RecorderError, RecordingWarning
+from lossan.given import (
+    Lookup,
+    checked_classes,
+    checked_path,
+    kept_epochs,
+    kept_ids,
+    stamped,
+    with_column,
+)
 from lossan.io import EpochFolder, recording_folder, remove_file, remove_unfinished
+from lossan.irregular import Irregularities
 from lossan.kinds import Kinds, kinds_of
 from lossan.losslog import CHANNELS, FLOAT_CHANNELS
 from lossan.order import stable_order
 from lossan.pending import Column, Pending
+
+_PACKAGES = ("lossan", "lossan_torch", "lossan_keras")
 
 
 @dataclass(frozen=True)
@@ -118,20 +129,20 @@ class Recorder:
             raise RecorderError(f"recorded is {recorded!r}; allowed: 'train', 'eval'.")
         if resume and overwrite:
             raise RecorderError("resume keeps what is there, overwrite removes it; give one.")
-        self.path = Path(path)
+        self.path = checked_path(path)
         given = {"label": labels, "true_label": true_labels, "path": paths, "group": groups}
         keep = kept_epochs(keep_epochs, resume=resume)
         self._static = {f: Lookup(f, m) for f, m in given.items() if m is not None}
-        named = None if classes is None else list(classes)
+        named = checked_classes(classes)
         stated = {"recorded": recorded, "loss_name": loss_name, "classes": named}
-        self._metadata = stamped({**stated, **(metadata or {})})
+        self._metadata = stamped(stated, metadata)
         self._kinds = Kinds()
         self._folder = self._open(resume=resume, keep=keep, overwrite=overwrite)
         for lookup in self._static.values():
             self._learn(lookup.ids)
         self._pending = Pending()
         self._lock = Lock()  # of what is pending, and of the kinds
-        self._told: set[str] = set()
+        self._irregular = Irregularities()
         self._closed = False
 
     @property
@@ -166,7 +177,7 @@ class Recorder:
         if self._closed:
             raise RecorderError("the Recorder is closed; make a new one with resume=True.")
         batch: dict[str, Column] = {
-            "sample_id": _ids(ids),
+            "sample_id": kept_ids(ids),
             "loss": floats("losses", losses),
         }
         if labels is not None:
@@ -213,7 +224,8 @@ class Recorder:
             self._folder.write(epoch, table)
             self._pending.clear()
         self._learn(ids)
-        self._tell(report, missed, table)
+        for message in self._irregular.of(table, missed, n_repeated):
+            self._warn(f"epoch {epoch}: {message}")
         return report
 
     def close(self) -> None:
@@ -233,7 +245,7 @@ class Recorder:
         else:
             if self.n_epochs == 1:
                 self._warn("only one epoch was recorded; finding wrong labels needs two or more.")
-            self._folder.compact(self.path)
+            self._compact()
         self._folder.remove()
         self._pending.close()
         self._closed = True
@@ -248,8 +260,25 @@ class Recorder:
         trace: TracebackType | None,
     ) -> None:
         if kind is None:
-            self.close()
-            return
+            try:
+                self.close()
+            except BaseException:  # nobody is left to try again: let go of it
+                self._let_go()
+                raise
+        else:
+            self._let_go()
+
+    def _compact(self) -> None:
+        try:
+            self._folder.compact(self.path)
+        except OptionError as error:  # NPZ cannot hold all that Parquet can
+            raise OptionError(
+                f"{self.path}: {error} The recording stays as it is: lossan convert "
+                f"{self._folder.path} {self.path.with_suffix('.parquet')}"
+            ) from error
+
+    def _let_go(self) -> None:
+        """Leave the ended epochs as they are, for whoever goes on with them."""
         self._closed = True
         self._pending.close()
         self._folder.release()
@@ -345,36 +374,8 @@ class Recorder:
         self._warn("the last epoch was not ended by end_epoch(); closing ended it.")
         self.end_epoch()
 
-    def _tell(self, report: EpochReport, missed: pa.Array, table: pa.Table) -> None:
-        """Warn of each kind of irregularity at the first epoch it shows in."""
-        infinite = int(pc.sum(pc.is_inf(table["loss"])).as_py() or 0)
-        label = table["label"] if "label" in table.column_names else None
-        messages = {
-            "missed": report.n_missed
-            and f"{report.n_missed} known samples were not recorded, first "
-            f"{missed[0].as_py()!r}; they count as not observed.",
-            "repeated": report.n_repeated
-            and f"{report.n_repeated} records repeat a sample; the last of each counts.",
-            "infinite": infinite
-            and f"{infinite} losses are infinite; analysing needs --invalid mask.",
-            "unlabelled": label is not None
-            and label.null_count
-            and f"{label.null_count} samples have no label; are the ids those of the labels?",
-        }
-        for kind, message in messages.items():
-            if message and kind not in self._told:
-                self._told.add(kind)
-                self._warn(f"epoch {report.epoch}: {message} (Told once.)")
-
     def _warn(self, message: str) -> None:
-        warnings.warn(f"{self.path}: {message}", RecordingWarning, stacklevel=4)
-
-
-def _ids(ids: Any) -> Column:
-    column = ids_or_labels("ids", ids)
-    if isinstance(column, pa.Array) and column.null_count:
-        raise RecorderError(f"{column.null_count} ids are null; every sample needs one.")
-    return column
+        warnings.warn(f"{self.path}: {message}", RecordingWarning, stacklevel=_outside())
 
 
 def _others(ids: pa.Array, than: pa.Array) -> pa.Array:
@@ -382,3 +383,11 @@ def _others(ids: pa.Array, than: pa.Array) -> pa.Array:
     if not len(ids) or ids.equals(than):
         return ids[:0]
     return ids.filter(pc.invert(pc.is_in(ids, value_set=than)))
+
+
+def _outside() -> int:
+    """Return how far up the stack the caller's own code is, for a warning to point at."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _PACKAGES:
+        frame, level = frame.f_back, level + 1
+    return level

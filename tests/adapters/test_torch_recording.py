@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections import Counter, namedtuple
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -156,14 +157,14 @@ def test_samples_a_weighted_sampler_repeats_are_told(tmp_path, data):
     order = list(sampler)
     loader = DataLoader(WithIds(data), batch_size=8, sampler=order)
     with TorchRecorder(tmp_path / "run.parquet") as recorder:
-        for _ in range(2):
+        for epoch in range(2):
             for ids, x, y in loader:
                 recorder.record(ids, logits=x[:, :K], targets=y)
-            with pytest.warns(lossan.RecordingWarning, match="repeat"):
+            told = pytest.warns(lossan.RecordingWarning, match="repeat")
+            with nullcontext() if epoch else told:
                 report = recorder.end_epoch()
             assert report.n_samples == len(Counter(order))
             assert report.n_repeated == N - len(Counter(order))
-            recorder.recorder._told.clear()
 
 
 def test_of_inception_the_main_output_counts(tmp_path):

@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from io import TextIOWrapper
@@ -27,7 +28,7 @@ from lossan.cli import (
     _tables,
     _train,
 )
-from lossan.errors import LossanError
+from lossan.errors import LossanError, RecordingWarning
 
 # What typer raises for bad usage; which package holds the class depends on typer's version.
 _UsageError: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
@@ -87,9 +88,11 @@ def run(arguments: Sequence[str]) -> int:
         # a character the terminal's or the pipe's encoding lacks is no reason to stop
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = typer.main.get_command(app)(
-            args=list(arguments), prog_name="lossan", standalone_mode=False
-        )
+        with warnings.catch_warnings():
+            _tell_warnings()
+            code = typer.main.get_command(app)(
+                args=list(arguments), prog_name="lossan", standalone_mode=False
+            )
         sys.stdout.flush()
     except Exception as error:  # noqa: BLE001  (a message for each; the last resort is below)
         return _exit_code(error)
@@ -100,6 +103,23 @@ def run(arguments: Sequence[str]) -> int:
     if code == _INTERRUPTED:  # as typer says it too
         return _say("interrupted; nothing half-written stays behind.", _INTERRUPTED)
     return int(code or 0)
+
+
+def _tell_warnings() -> None:
+    """Say what recording warns of without a line of source, and not what Pillow does.
+
+    Of a large image it warns as of an attack, and refuses one twice as large.
+    """
+    others = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, RecordingWarning):
+            print(f"note: {message}", file=sys.stderr)
+        else:
+            others(message, category, *where, **more)
+
+    warnings.showwarning = show
+    warnings.filterwarnings("ignore", "Image size .* could be decompression bomb")
 
 
 def _exit_code(error: Exception) -> int:

@@ -27,6 +27,7 @@ from lossan.losslog import CHANNELS, STATIC_FIELDS, LossLog
 # what makes a log unfit for analysis and no less a recording, to be kept as it is
 _KEPT = frozenset({"one_epoch", "infinite", "all_nan", "probability"})
 _ORDER = ("sample_id", "epoch", "loss", *STATIC_FIELDS, *CHANNELS)
+_OURS: set[Path] = set()  # folders that this process holds
 _CHANCES = 100  # to lock a folder that another process is just removing
 _EPOCH = re.compile(r"epoch-(-?\d+)\.parquet")  # below 0 in logs that others wrote
 _LOCK = ".lock"  # hidden, so that nobody takes it for a part of the log
@@ -55,9 +56,7 @@ class EpochFolder:
         try:
             self._take()
         except Timeout as error:
-            raise RecorderError(
-                f"another process is recording to {path}; let it end, or record to another log."
-            ) from error
+            raise RecorderError(_held_by(path)) from error
         except OSError as error:
             raise OutputError.from_os_error(path, error) from error
         self._remove_all(".*.tmp")
@@ -156,6 +155,7 @@ class EpochFolder:
 
     def release(self) -> None:
         """Let another process have the folder; what is recorded stays."""
+        _OURS.discard(self.path.absolute())
         self._lock.release()
 
     def remove(self) -> None:
@@ -181,6 +181,7 @@ class EpochFolder:
                 if not chances:
                     raise
             else:
+                _OURS.add(self.path.absolute())
                 return
 
     def _remove_all(self, pattern: str) -> None:
@@ -210,6 +211,15 @@ class EpochFolder:
     def _files(self) -> list[Path]:
         there = self.path.glob("epoch-*.parquet")
         return sorted((file for file in there if _EPOCH.fullmatch(file.name)), key=_number)
+
+
+def _held_by(path: Path) -> str:
+    if path.absolute() in _OURS:
+        return (
+            f"this process is still recording to {path}: close() that Recorder first (a callback's "
+            "is its .recorder), or record to another log."
+        )
+    return f"another process is recording to {path}; let it end, or record to another log."
 
 
 def _as_recorded(log: Path) -> LossLog:

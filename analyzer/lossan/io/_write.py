@@ -137,7 +137,7 @@ def _arrays(log: LossLog) -> dict[str, Any]:
     arrays |= {f: np.ascontiguousarray(v) for f, v in _channels(log).items()}
     if log.predicted is not None:
         if (log.predicted.codes < 0).any():
-            raise OptionError("NPZ cannot hold gaps in predicted; convert to Parquet instead.")
+            raise OptionError("NPZ cannot hold gaps in predicted; use Parquet instead.")
         flat = _numpy("predicted", decode(log.predicted, slice(None)))
         arrays["predicted"] = flat.reshape(log.loss.shape)
     return arrays
@@ -146,15 +146,15 @@ def _arrays(log: LossLog) -> dict[str, Any]:
 def _numpy(field: str, values: pa.Array) -> NDArray[Any]:
     if values.null_count:
         raise OptionError(
-            f"{field} is unknown for {values.null_count} samples, which NPZ cannot hold; convert "
-            "to Parquet instead."
+            f"{field} is unknown for {values.null_count} samples, which NPZ cannot hold; use "
+            "Parquet instead."
         )
     array: NDArray[Any] = values.to_numpy(zero_copy_only=False)
     if array.dtype != object:
         return array
     if pc.any(pc.ends_with(values, "\0")).as_py():
         raise OptionError(
-            f"{field} holds text that ends in the character NUL, which NPZ drops; convert to "
+            f"{field} holds text that ends in the character NUL, which NPZ drops; use "
             "Parquet instead."
         )
     return array.astype(str)
