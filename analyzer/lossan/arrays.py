@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lossan.build import plain_column, to_arrow
+from lossan.build import plain_column, to_arrow, unmasked
 from lossan.errors import Fault, RecorderError
 
 _TAKEN = list | tuple | pa.Array | pa.ChunkedArray  # of names: Arrow knows them as they are
@@ -23,6 +23,7 @@ def to_numpy(values: Any) -> Any:
     [1, 2]
     """
     if isinstance(values, np.ndarray | list | tuple | pa.Array | pa.ChunkedArray):
+        values = unmasked(values)
         return values if isinstance(values, np.ndarray) else np.asarray(values)
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(values, torch.Tensor):

@@ -317,7 +317,7 @@ def _float_matrix(
 ) -> NDArray[np.float32] | None:
     """Bring a (n_samples, n_epochs) array to an epoch-major float32 one of our own."""
     try:
-        array = np.asarray(values)
+        array = np.asarray(unmasked(values))
     except ValueError as error:
         faults.append(Fault("shape", f"{name} is not a rectangular array ({error})."))
         return None
@@ -350,6 +350,8 @@ def to_arrow(name: str, values: Any, faults: list[Fault]) -> pa.Array | None:
         return values.combine_chunks()
     if isinstance(values, pa.Array):
         return values
+    if isinstance(values, np.ma.MaskedArray):
+        values = np.ma.filled(values.astype(object), None)
     if getattr(values, "ndim", 1) != 1:
         message = f"{name} has the shape {values.shape}; it must be (n_samples,)."
         faults.append(Fault("shape", message))
@@ -359,6 +361,8 @@ def to_arrow(name: str, values: Any, faults: list[Fault]) -> pa.Array | None:
             values = np.char.decode(values, "utf-8")
         if isinstance(values, np.ndarray) and values.dtype.kind in "OUT":
             values = values.tolist()  # object, str and StringDType arrays
+        if isinstance(values, np.ndarray) and not values.dtype.isnative:
+            values = values.astype(values.dtype.newbyteorder("="))
         return pa.array(values)
     except (UnicodeError, SystemError) as error:  # the latter for numbers beyond Unicode
         faults.append(Fault("encoding", f"{name} is not valid Unicode ({error})."))
@@ -387,8 +391,22 @@ def _add_fields(draft: Draft, fields: Mapping[str, Any], *, ours: bool) -> None:
         draft.predicted = _coded_matrix(fields["predicted"], (n_samples, n_epochs), draft.faults)
 
 
+def unmasked(values: Any) -> Any:
+    """Return numbers of which those that a mask hides are NaN, not observed."""
+    if not isinstance(values, np.ma.MaskedArray) or values.dtype.kind not in "fiu":
+        return values
+    kind = values.dtype if values.dtype.kind == "f" else np.float64
+    return np.ma.filled(values.astype(kind), np.nan)
+
+
 def _coded_matrix(values: Any, shape: tuple[int, int], faults: list[Fault]) -> Coded | None:
-    array = np.asarray(values)
+    if isinstance(values, np.ma.MaskedArray):
+        values = np.ma.filled(values.astype(object), None)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        faults.append(Fault("shape", f"predicted is not a rectangular array ({error})."))
+        return None
     if array.shape != shape:
         faults.append(Fault("shape", f"predicted has the shape {array.shape}, loss {shape}."))
         return None

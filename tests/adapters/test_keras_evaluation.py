@@ -209,6 +209,66 @@ def test_saturated_probabilities_keep_their_logits(ending):
     np.testing.assert_allclose(found, reference(logits, [0, 0]), rtol=1e-5, atol=1e-30)
 
 
+@pytest.mark.parametrize("record", ["evaluation", "training"])
+def test_the_other_label_of_a_sure_sigmoid_keeps_its_loss(tmp_path, record):
+    """From a logit of 17 on the probability is 1 in float32, and nothing is left of the other's."""
+    logits = np.array([5, 16.5, 17, 30, 60, 100], "float32")
+    dense = keras.layers.Dense(1, activation="sigmoid", kernel_initializer="ones", use_bias=False)
+    model = keras.Sequential([keras.Input((1,)), dense])
+    model.compile(keras.optimizers.SGD(0.0), "binary_crossentropy")
+    x, y = logits[:, None], np.zeros(len(logits))
+    if record == "training":
+        RecordTraining(tmp_path / "run.parquet").fit(model, x, y, epochs=2, verbose=0)
+    else:
+        recording = RecordEvaluation(tmp_path / "run.parquet", (x, y))
+        model.fit(x, y, epochs=2, verbose=0, callbacks=[recording])
+    log = lossan.read_log(tmp_path / "run.parquet")
+    loss = log.loss[np.argsort(log.sample_id.to_numpy()), 1]
+    np.testing.assert_allclose(loss, np.logaddexp(0, logits.astype(float)), rtol=1e-5)
+    predicted = model.predict(x, verbose=0)[:, 0]  # the model's own are as before
+    np.testing.assert_allclose(predicted, 1 / (1 + np.exp(-logits.astype(float))), rtol=1e-5)
+
+
+def test_of_bare_probabilities_a_loss_is_no_larger_than_is_known():
+    found = lossan_keras.outputs.measure(
+        np.ones((2, 1), "float32"), np.array([0, 1]), from_logits=False
+    )
+    np.testing.assert_allclose(found[:, 0], [-np.log(2.0**-25), 0], atol=1e-6)
+
+
+def test_what_is_predicted_is_like_the_labels_given(tmp_path):
+    model = build()
+    options = {"classes": ["x", "y", "z"], "labels": dict(zip(IDS, Y.tolist(), strict=True))}
+    recording = RecordEvaluation(tmp_path / "run.parquet", (X, Y), ids=IDS, **options)
+    model.fit(X, Y, callbacks=[recording], **FIT)
+    log = lossan.read_log(tmp_path / "run.parquet")
+    assert set(log.predicted.values.to_pylist()) <= {0, 1, 2}
+    assert set(log.label.to_pylist()) <= {0, 1, 2}
+
+
+def test_classes_that_are_too_few_are_told(tmp_path):
+    recording = RecordEvaluation(tmp_path / "run.parquet", (X, Y), classes=["x", "y"])
+    with pytest.raises(lossan.LossanError, match="names 2 classes, but there is one of index 2"):
+        build().fit(X, Y, callbacks=[recording], **FIT)
+
+
+def test_ids_too_large_and_buffers_too_small_are_told(tmp_path):
+    ids = np.arange(N, dtype="uint64") + 2**63
+    with pytest.raises(lossan.LossanError, match="is above 9223372036854775807, the largest"):
+        RecordTraining(tmp_path / "run.parquet").fit(build(), X, Y, ids=ids, **FIT)
+    with pytest.raises(lossan.LossanError, match="buffer_rows is 0; allowed: 1"):
+        RecordTraining(tmp_path / "run.parquet", buffer_rows=0)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="tf.data is TensorFlow's")
+def test_ids_of_a_dataset_that_are_no_integers_are_told(tmp_path):
+    import tensorflow as tf
+
+    data = tf.data.Dataset.from_tensor_slices((np.arange(N) / 2, X, Y)).batch(BATCH)
+    with pytest.raises(lossan.LossanError, match="ids have the type float64; needed"):
+        RecordTraining(tmp_path / "run.parquet").fit(build(), data, epochs=2, verbose=0)
+
+
 def test_of_bare_probabilities_everything_stays_finite():
     outputs = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], "float32")
     found, _ = rows_of(outputs, np.array([1, 1]), from_logits=False)

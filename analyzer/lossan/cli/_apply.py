@@ -30,6 +30,7 @@ def apply(
     log = open_decisions(decisions)
     for original in (labels, log.path):
         refuse_same(output, original)
+    refuse_parts(output, log.path.parent)
     applied = apply_decisions(
         read_labels(labels),
         outcomes(log.decisions),
@@ -42,6 +43,15 @@ def apply(
         typer.echo(f"note: no sample of {labels} had the label {label!r}", err=True)
     told = ", ".join(f"{count:,} {what}" for what, count in sorted(applied.counts.items()))
     typer.echo(f"{told or 'No decisions'}; wrote {output}", err=True)
+
+
+def refuse_parts(output: Path, findings: Path) -> None:
+    """Refuse to write over what lossan keeps in a folder of findings."""
+    from lossan.io import PARTS, PICTURE
+    from lossan.review import DECISIONS
+
+    for name in (*PARTS, PICTURE, DECISIONS):
+        refuse_same(output, findings / name)
 
 
 def refuse_same(output: Path, original: Path) -> None:

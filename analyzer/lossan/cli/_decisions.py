@@ -55,7 +55,7 @@ def export(
     ] = None,
 ) -> None:
     """Write the queue for another program."""
-    from lossan.cli._apply import refuse_same
+    from lossan.cli._apply import refuse_parts
     from lossan.io import atomic_file
     from lossan.review import exchange
 
@@ -67,8 +67,7 @@ def export(
         exchange.write_fiftyone(tasks, output)
     else:
         path = Path(output)
-        for kept in sorted(findings.iterdir()):
-            refuse_same(path, kept)
+        refuse_parts(path, findings)
         if to == "label-studio":
             config = path.with_suffix(".config.xml")
             text = exchange.labelling_config(tasks).encode()

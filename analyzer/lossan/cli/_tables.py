@@ -34,7 +34,7 @@ def convert(
 ) -> None:
     """Turn a loss log into another of its physical forms, under pseudonyms if wanted."""
     from lossan.errors import OptionError
-    from lossan.io import read_log, write_log
+    from lossan.io import read_log, renumbered, write_log
 
     if key_file is not None and not hash_ids:
         raise OptionError("--key-file is for --hash-ids; give both or none.")
@@ -44,13 +44,22 @@ def convert(
         _write_hashed(log, target, layout, key_file or Path(target.rstrip("/") + ".key"))
     else:
         write_log(log, target, layout=layout)
+    if renumbered(log, target, layout):
+        first, last = int(log.epochs[0]), int(log.epochs[-1])
+        typer.echo(
+            f"note: {target} holds no numbers of epochs: {first} to {last} are 1 to "
+            f"{log.n_epochs} in it",
+            err=True,
+        )
     typer.echo(f"Wrote {log.n_samples:,} samples x {log.n_epochs} epochs to {target}", err=True)
 
 
 def _write_hashed(log: Any, target: str, layout: str | None, key_file: Path) -> None:
+    from lossan.cli._apply import refuse_same
     from lossan.io import write_log
     from lossan.pseudonyms import pseudonymise, read_key
 
+    refuse_same(Path(target), key_file)
     key, made = read_key(key_file)
     try:
         write_log(pseudonymise(log, key), target, layout=layout)

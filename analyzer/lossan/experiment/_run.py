@@ -129,7 +129,7 @@ def _summary(
         options={**options.identity(), "seeds": options.seeds, "rates": list(options.rates)},
         n_train=results[0].summary.log.n_samples,
         n_test=len(test_ids),
-        n_groups=None if samples.groups is None else len(set(samples.groups)),
+        n_groups=None if samples.groups is None else _count(samples.groups),
         classes=samples.classes,
         table1=tables[0],
         table1_per_seed=tables,
@@ -157,6 +157,11 @@ def _table1(store: Store, seed: int) -> Table:
             counts.setdefault(str(label), [0, 0])[truth[str(sample)] != str(label)] += 1
         table[name] = {label: Counts(right=r, wrong=w) for label, (r, w) in counts.items()}
     return table
+
+
+def _count(groups: list[Any]) -> int:
+    """Return how many groups there are; a sample without one is its own."""
+    return len(set(groups) - {None}) + groups.count(None)
 
 
 def _test_groups(store: Store, samples: SampleSet) -> NDArray[np.int64] | None:

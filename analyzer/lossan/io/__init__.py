@@ -11,6 +11,7 @@ from lossan.io._atomic import (
 )
 from lossan.io._epochs import EpochFolder
 from lossan.io._findings import (
+    PARTS,
     SEQUENCES,
     SUMMARY,
     part_name,
@@ -36,9 +37,10 @@ from lossan.io._units import (
     unit_batches,
     unit_columns,
 )
-from lossan.io._write import write_log
+from lossan.io._write import renumbered, write_log
 
 __all__ = [
+    "PARTS",
     "PICTURE",
     "SEQUENCES",
     "SUMMARY",
@@ -70,6 +72,7 @@ __all__ = [
     "recording_folder",
     "remove_file",
     "remove_unfinished",
+    "renumbered",
     "scan_log",
     "sync",
     "unit_batches",

@@ -18,13 +18,17 @@ from lossan.errors import OutputError
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     """Write to a hidden file beside ``path``; on success flush it to disk and rename it.
 
+    A symbolic link stays one: the file that it leads to is written.
+
     Raises
     ------
     OutputError
-        When the file cannot be written; nothing is left behind.
+        When the file cannot be written, or ``path`` is a device or a pipe, which a file would take
+        the place of; nothing is left behind.
     """
     temporary: Path | None = None
     try:
+        path = _written_to(path)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
@@ -88,6 +92,13 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         raise
 
 
+def _written_to(path: Path) -> Path:
+    """Return the file that a name leads to, there or not."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OutputError(f"{path} is a device or a pipe; give the name of a file.")
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
 def _no_folder(path: Path) -> OSError:
     code = errno.EEXIST if path.exists() else errno.ENOTDIR
     return OSError(code, os.strerror(code))
@@ -137,6 +148,7 @@ def remove_file(path: Path) -> None:
 
 def remove_unfinished(path: Path) -> None:
     """Remove what killed writers of a file left beside it; nobody may be writing it."""
+    path = Path(os.path.realpath(path)) if path.is_symlink() else path
     for file in path.parent.glob(f".{glob.escape(path.name)}.????????.tmp"):
         file.unlink(missing_ok=True)
 

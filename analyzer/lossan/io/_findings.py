@@ -35,6 +35,7 @@ _AS_WRITTEN = pyarrow.csv.ConvertOptions(
 )
 PARQUET, CSV, SUMMARY = "findings.parquet", "findings.csv", "summary.json"
 SEQUENCES = "sequences.parquet"
+PARTS = (PARQUET, CSV, SUMMARY, SEQUENCES)
 """The loss log of the suspects, beside the findings."""
 
 _TEXT_ROWS = 1 << 16  # written as text at a time, by each core

@@ -10,10 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lossan.build import plain_column
-from lossan.errors import Fault, LogError, TableError, hint
+from lossan.errors import Fault, LogError, OptionError, TableError, hint
 from lossan.io._atomic import atomic_file, create_parquet
 from lossan.io._footer import PARQUET_MAGIC, read_table
 from lossan.io._source import arrow_errors
+
+_PARQUET = {".parquet", ".parq", ".pq"}
+_NAMED = _PARQUET | {".csv", ".txt", ""}
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +34,11 @@ class LabelsTable:
     name: str
 
     def column(self, field: str) -> pa.Array:
-        """Return a column, integers where all its text is integers."""
+        """Return a column, null where a cell is empty, integers where all its text is integers."""
         values = plain_column(field, self.table[field].combine_chunks(), [])
+        if values is not None and pa.types.is_large_string(values.type):
+            # a CSV has no other way to say unknown
+            values = pc.if_else(pc.equal(values, ""), pa.scalar(None, values.type), values)
         return integers_where_all_are(values)
 
     def has(self, field: str) -> bool:
@@ -76,8 +82,20 @@ def read_labels(path: Path, *, needed: tuple[str, ...] = ("sample_id", "label"))
 
 
 def write_labels(labels: LabelsTable, path: Path) -> None:
-    """Write a labels table, as Parquet or CSV by the file's name."""
-    if path.suffix.lower() in {".parquet", ".parq", ".pq"}:
+    """Write a labels table, as Parquet or CSV by the file's name.
+
+    Raises
+    ------
+    OptionError
+        For a name that says neither.
+    OutputError
+        When it cannot be written; nothing half-written stays behind.
+    """
+    if path.suffix.lower() not in _NAMED:
+        raise OptionError(
+            f"{path}: a labels table is written as CSV or Parquet; allowed endings: .csv, .parquet."
+        )
+    if path.suffix.lower() in _PARQUET:
         with atomic_file(path) as file, create_parquet(file, labels.table.schema) as writer:
             writer.write_table(labels.table)
         return

@@ -54,7 +54,8 @@ def open_store(url: str) -> tuple[Any, str]:
     Raises
     ------
     LogError
-        When fsspec, or what it needs for this kind of store, is not installed or knows no such.
+        When fsspec, or what it needs for this kind of store, is not installed or knows no such, or
+        the store is not there.
     """
     try:
         import fsspec
@@ -68,6 +69,9 @@ def open_store(url: str) -> tuple[Any, str]:
         raise LogError(url, [Fault("store", message)]) from error
     except ValueError as error:
         raise LogError(url, [Fault("store", f"no such kind of store: {error}.")]) from error
+    except Exception as error:  # each store fails in ways of its own
+        told = f"cannot be reached: {str(error) or type(error).__name__}."
+        raise LogError(url, [Fault("store", told)]) from error
 
 
 @contextmanager

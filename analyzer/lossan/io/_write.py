@@ -93,21 +93,43 @@ def _long_tables(log: LossLog, epochs: list[int] | None = None) -> Iterator[pa.T
 
 
 def _wide_tables(log: LossLog) -> Iterator[pa.Table]:
+    """Yield a row a sample: lists, or a column an epoch where epochs do not count from 1."""
+    numbers = None if _unnamed(log) or _from_one(log) else log.epochs.tolist()
+
+    def put(columns: dict[str, pa.Array], field: str, flat: pa.Array) -> None:
+        if numbers is None:
+            columns[field] = pa.FixedSizeListArray.from_arrays(flat, log.n_epochs)
+        else:
+            columns |= {f"{field}_{n}": flat[k :: log.n_epochs] for k, n in enumerate(numbers)}
+
     step = max(1, ROWS // log.n_epochs)
     for start in range(0, log.n_samples, step):
         rows = slice(start, start + step)
         columns = {"sample_id": log.sample_id[rows]}
-        columns["loss"] = _lists(_nullable(log.loss[rows].ravel()), log.n_epochs)
+        put(columns, "loss", _nullable(log.loss[rows].ravel()))
         columns |= {f: v[rows] for f, v in _static(log).items()}
         for field, values in _channels(log).items():
-            columns[field] = _lists(_nullable(values[rows].ravel()), log.n_epochs)
+            put(columns, field, _nullable(values[rows].ravel()))
         if log.predicted is not None:
-            columns["predicted"] = _lists(decode(log.predicted, rows), log.n_epochs)
+            put(columns, "predicted", decode(log.predicted, rows))
         yield pa.table(columns)
 
 
-def _lists(flat: pa.Array, width: int) -> pa.Array:
-    return pa.FixedSizeListArray.from_arrays(flat, width)
+def renumbered(log: LossLog, target: str | Path, layout: str | None) -> bool:
+    """Tell whether writing a log so leaves out how its epochs are numbered."""
+    if Path(target).suffix.lower() == ".npz":
+        return not _from_one(log)
+    return layout == "wide" and _unnamed(log) and not _from_one(log)
+
+
+def _from_one(log: LossLog) -> bool:
+    """Tell whether the epochs are numbered from 1 on."""
+    return bool((log.epochs == np.arange(1, log.n_epochs + 1)).all())
+
+
+def _unnamed(log: LossLog) -> bool:
+    """Tell whether no column can be named by an epoch's number, which has up to nine digits."""
+    return bool(log.epochs.min() < 0 or log.epochs.max() >= 10**9)
 
 
 def _nullable(values: NDArray[np.float32]) -> pa.Array:
