@@ -10,7 +10,12 @@ from lossan._version import __version__
 def main() -> None:
     """Run the command line and exit with its code."""
     if sys.argv[1:] == ["--version"]:
-        print(f"lossan {__version__}")
+        try:
+            print(f"lossan {__version__}", flush=True)
+        except OSError as error:  # whoever asked does not listen, or has no space left
+            print(f"error: cannot write the output: {error.strerror}.", file=sys.stderr)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(2)
         return
     gc.set_threshold(50_000)  # libraries make many objects as they are imported, and no garbage
     # pydantic would look through every installed distribution for plug-ins of its own

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lossan.build import plain_column, to_arrow, unmasked
+from lossan.columns import plain_column, to_arrow, unmasked
 from lossan.errors import Fault, RecorderError
 
 _TAKEN = list | tuple | pa.Array | pa.ChunkedArray  # of names: Arrow knows them as they are

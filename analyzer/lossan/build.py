@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import ArrayLike, NDArray
 
+from lossan.columns import none_where_masked, null_fault, plain_column, to_arrow, unmasked
 from lossan.errors import Fault, LogError, OptionError, hint
 from lossan.losslog import (
     CHANNELS,
@@ -166,46 +167,6 @@ def finish(
     return Reading(log, tuple(draft.faults), layout, draft.metadata)
 
 
-def is_text(kind: pa.DataType) -> bool:
-    """Tell whether a column holds strings."""
-    return bool(
-        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    )
-
-
-def ids_fault(name: str, kind: pa.DataType) -> Fault:
-    """Say that a column cannot hold ids or labels."""
-    what = (
-        "sample ids are integers or strings"
-        if name == "sample_id"
-        else "it holds integers or strings"
-    )
-    return Fault(
-        "type", f"{name} has the type {kind}; {what}. Cast it, for example with astype(str)."
-    )
-
-
-def plain_column(name: str, values: pa.Array, faults: list[Fault]) -> pa.Array | None:
-    """Bring ids, labels, paths or groups to int64 or large_string, or tell why that cannot be."""
-    kind = values.type
-    if pa.types.is_dictionary(kind):
-        values, kind = values.cast(kind.value_type), kind.value_type
-    try:
-        if pa.types.is_integer(kind):
-            return values.cast(pa.int64())
-        if pa.types.is_null(kind):
-            return values.cast(pa.large_string())
-        if is_text(kind):
-            values.validate(full=True)
-            return values.cast(pa.large_string())
-    except pa.ArrowInvalid as error:
-        reason = "is not valid UTF-8" if "UTF8" in str(error) else f"cannot be used: {error}"
-        faults.append(Fault("encoding", f"{name} {reason}. Write it as UTF-8 strings or int64."))
-        return None
-    faults.append(ids_fault(name, kind))
-    return None
-
-
 def _select(draft: Draft, rows: NDArray[np.intp]) -> None:
     """Keep what is known of these samples, in this order."""
     draft.static = {name: v.take(pa.array(rows)) for name, v in draft.static.items()}
@@ -234,12 +195,6 @@ def _sort(draft: Draft, duplicates: str) -> None:
         rows, ordered = rows[kept], ordered.filter(pa.array(kept))
     draft.sample_id = ordered
     _select(draft, rows)
-
-
-def null_fault(name: str, count: int) -> Fault:
-    """Say in how many rows an id or epoch is missing."""
-    message = f"{name} is null in {count} row{'s' * (count > 1)}; every row needs one. Remove them."
-    return Fault(f"null_{name}", message, count)
 
 
 def duplicate_fault(count: int, first: str) -> Fault:
@@ -300,10 +255,21 @@ def _check_channels(draft: Draft, invalid: str) -> None:
         values = draft.channels.get(name)
         if values is None:
             continue
-        with np.errstate(invalid="ignore"):
-            count = sum(int(((epoch < 0) | (epoch > 1)).sum()) for epoch in values)
+        count, first = 0, ""
+        for number, epoch in zip(draft.epochs, values, strict=True):
+            with np.errstate(invalid="ignore"):
+                outside = (epoch < 0) | (epoch > 1)
+            found = int(np.count_nonzero(outside))
+            if found and not count:
+                row = int(np.flatnonzero(outside)[0])
+                sample = draft.sample_id[row].as_py()
+                first = f"{epoch[row]:g} of sample {sample!r} at epoch {number}"
+            count += found
         if count:
-            message = f"{count} values of {name} lie outside [0, 1]; it holds probabilities."
+            message = (
+                f"{count} values of {name} lie outside [0, 1], first {first}; it holds "
+                "probabilities."
+            )
             draft.faults.append(Fault("probability", message, count))
 
 
@@ -344,35 +310,6 @@ def _names(name: str, values: Any, n_samples: int, faults: list[Fault]) -> pa.Ar
     return column
 
 
-def to_arrow(name: str, values: Any, faults: list[Fault]) -> pa.Array | None:
-    """Turn any one-dimensional sequence into an Arrow array; tell a fault if it is mixed."""
-    if isinstance(values, pa.ChunkedArray):
-        return values.combine_chunks()
-    if isinstance(values, pa.Array):
-        return values
-    if isinstance(values, np.ma.MaskedArray):
-        values = np.ma.filled(values.astype(object), None)
-    if getattr(values, "ndim", 1) != 1:
-        message = f"{name} has the shape {values.shape}; it must be (n_samples,)."
-        faults.append(Fault("shape", message))
-        return None
-    try:
-        if isinstance(values, np.ndarray) and values.dtype.kind == "S":
-            values = np.char.decode(values, "utf-8")
-        if isinstance(values, np.ndarray) and values.dtype.kind in "OUT":
-            values = values.tolist()  # object, str and StringDType arrays
-        if isinstance(values, np.ndarray) and not values.dtype.isnative:
-            values = values.astype(values.dtype.newbyteorder("="))
-        return pa.array(values)
-    except (UnicodeError, SystemError) as error:  # the latter for numbers beyond Unicode
-        faults.append(Fault("encoding", f"{name} is not valid Unicode ({error})."))
-    # Arrow's errors are ValueError, TypeError or NotImplementedError; the last is of large integers
-    except (ValueError, TypeError, NotImplementedError, OverflowError) as error:
-        message = f"{name} mixes types or holds neither int64 nor strings ({error})."
-        faults.append(Fault("type", message))
-    return None
-
-
 def _add_fields(draft: Draft, fields: Mapping[str, Any], *, ours: bool) -> None:
     n_epochs, n_samples = draft.loss.shape
     for name in STATIC_FIELDS:
@@ -391,19 +328,9 @@ def _add_fields(draft: Draft, fields: Mapping[str, Any], *, ours: bool) -> None:
         draft.predicted = _coded_matrix(fields["predicted"], (n_samples, n_epochs), draft.faults)
 
 
-def unmasked(values: Any) -> Any:
-    """Return numbers of which those that a mask hides are NaN, not observed."""
-    if not isinstance(values, np.ma.MaskedArray) or values.dtype.kind not in "fiu":
-        return values
-    kind = values.dtype if values.dtype.kind == "f" else np.float64
-    return np.ma.filled(values.astype(kind), np.nan)
-
-
 def _coded_matrix(values: Any, shape: tuple[int, int], faults: list[Fault]) -> Coded | None:
-    if isinstance(values, np.ma.MaskedArray):
-        values = np.ma.filled(values.astype(object), None)
     try:
-        array = np.asarray(values)
+        array = np.asarray(none_where_masked(values))
     except ValueError as error:
         faults.append(Fault("shape", f"predicted is not a rectangular array ({error})."))
         return None

@@ -105,7 +105,7 @@ def hint(name: str, options: Iterable[str], *, word: str = "allowed") -> str:
     """
     allowed = sorted(options)
     text = f"{word}: {', '.join(allowed)}."
-    close = get_close_matches(name, allowed, n=1)
+    close = get_close_matches(str(name), allowed, n=1)
     return f"{text} Did you mean {close[0]!r}?" if close else text
 
 

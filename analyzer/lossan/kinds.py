@@ -6,7 +6,7 @@ from typing import final
 import numpy as np
 import pyarrow as pa
 
-from lossan.build import is_text
+from lossan.columns import is_text
 from lossan.errors import RecorderError
 from lossan.pending import Column
 

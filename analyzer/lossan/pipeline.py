@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -265,7 +266,7 @@ def analyze(
             "them to it: Detector(Detector.Parameters(...))."
         )
     chosen = own or make(config.detector, config.settings)
-    given = list(log) if isinstance(log, Sequence) and not isinstance(log, str) else [log]
+    given = _given(log)
     if name is None:
         name = ", ".join(str(one) for one in given if not isinstance(one, LossLog)) or None
     logs = read_logs(given, lambda one: one if isinstance(one, LossLog) else read_log(one))
@@ -274,11 +275,26 @@ def analyze(
         log=log,
         features=features,
         detection=detection,
-        name=name,
+        name=None if name is None else str(name),
         n_logs=len(given),
         detector=DetectorSummary(name=chosen.name, parameters=_parameters(chosen, config, logs)),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _given(log: Any) -> list[Any]:
+    """Return the logs that `analyze` was given, each a path or a LossLog."""
+    several = isinstance(log, Sequence) and not isinstance(log, str | bytes)
+    given = list(log) if several else [log]
+    for one in given:
+        if not isinstance(one, str | PathLike | LossLog):
+            raise OptionError(
+                f"analyze was given a {type(one).__name__}; allowed: the path of a log, a LossLog, "
+                "as build_log makes one of arrays, or a list of these."
+            )
+    if not given:
+        raise OptionError("analyze was given an empty list; needed is at least one log.")
+    return given
 
 
 def _parameters(

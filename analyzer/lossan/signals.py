@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lossan.losslog import Coded, LossLog
+from lossan.losslog import FLOAT_CHANNELS, Coded, LossLog
 
 Matrix = NDArray[np.float64]
 _TINY = 1e-12
@@ -34,7 +34,7 @@ def commonest(log: LossLog) -> float:
 
 
 def comparable(log: LossLog) -> tuple[LossLog, tuple[str, ...]]:
-    """Leave out labels that are all missing, and predictions that say nothing about labels.
+    """Leave out what is all missing, and predictions that say nothing about labels.
 
     Returns
     -------
@@ -46,6 +46,13 @@ def comparable(log: LossLog) -> tuple[LossLog, tuple[str, ...]]:
     if log.coded_label is not None and not len(log.coded_label.values):
         log = replace(log, label=None)
         notes.append("no sample has a label")
+    for name in FLOAT_CHANNELS:
+        values = getattr(log, name)
+        # the first sample says so of most logs, and costs nothing
+        if values is not None and np.isnan(values[:1]).all() and np.isnan(values).all():
+            nothing: dict[str, Any] = {name: None}
+            log = replace(log, **nothing)
+            notes.append(f"{name} was not used: it is all missing")
     why = None if log.predicted is None else _incomparable(log.predicted.values, log.coded_label)
     if why is not None:
         log = replace(log, predicted=None)

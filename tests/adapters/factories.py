@@ -88,3 +88,28 @@ def other_name(n_classes):
 def failing(num_classes):
     """Fail as a user's own code may."""
     raise RuntimeError("no such layer")
+
+
+def one_more(num_classes):
+    """Return a network of one logit too many."""
+    return small(num_classes + 1)
+
+
+def unlearning(num_classes):
+    """Return a network that has nothing to train."""
+    network = small(num_classes)
+    for parameter in network.parameters():
+        parameter.requires_grad = False
+    return network
+
+
+def one_more_keras(num_classes):
+    """Return the same in Keras."""
+    return small_keras(num_classes + 1)
+
+
+def unlearning_keras(num_classes):
+    """Return the same in Keras."""
+    network = small_keras(num_classes)
+    network.trainable = False
+    return network

@@ -199,13 +199,18 @@ def test_resuming_with_another_labels_table_is_refused(adapter, digits, tmp_path
         (["--epochs", "0"], "epochs is 0"),
         (["--device", "mps"], "finds none here"),
         (["--model", "FIXED", "--image-size", "32"], "32 x 32"),
+        (["--model", "ONE_MORE"], "a logit for each of the 2 classes of the labels"),
+        (["--model", "UNLEARNING"], "has no parameters to train"),
     ],
 )
 def test_what_could_only_fail_later_is_told_first(adapter, more, words, digits, tmp_path, capsys):
     text = tmp_path / "text.h5"
     text.write_text("hello")
     fixed = {"torch": "factories:fixed", "keras": "factories:small_keras"}[adapter]
-    words_given = [{"TEXT": str(text), "FIXED": fixed}.get(word, word) for word in more]
+    own = {"torch": "", "keras": "_keras"}[adapter]
+    named = {"ONE_MORE": f"factories:one_more{own}", "UNLEARNING": f"factories:unlearning{own}"}
+    named |= {"TEXT": str(text), "FIXED": fixed}
+    words_given = [named.get(word, word) for word in more]
     log = tmp_path / "run.parquet"
     assert run(arguments(adapter, digits, log, *words_given)) == 2
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]

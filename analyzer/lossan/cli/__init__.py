@@ -140,13 +140,27 @@ def _what_to_mend(error: Exception) -> str | None:
     if isinstance(error, LossanError):
         return str(error)
     if isinstance(error, _UsageError):
-        return f"{error.format_message()} See: lossan --help"
+        return _misused(error)
     if isinstance(error, MemoryError):
         return f"not enough memory ({str(error) or 'no reason given'})."
     if isinstance(error, OSError) and error.errno in _FULL:
         _drop_output()
         return f"cannot write the output: {error.strerror}."
     return None
+
+
+def _misused(error: Any) -> str:
+    """Say what was wrong with the command line, the value too, and where help is."""
+    command = error.ctx.command_path if error.ctx is not None else "lossan"
+    see = f"See: {command} --help"
+    names = getattr(getattr(error.ctx, "command", None), "commands", None)
+    if names and type(error).__name__ == "NoArgsIsHelpError":
+        return f"no command is given; allowed: {', '.join(names)}. {see}"
+    told = error.format_message().rstrip(".")
+    if isinstance(error.__cause__, ValueError) and hasattr(error.__cause__, "errors"):
+        value = error.__cause__.errors()[0].get("input")  # pydantic's, which parses for typer
+        told = f"{told}; it is {value!r}"
+    return f"{told}. {see}"
 
 
 def _drop_output() -> None:
@@ -159,5 +173,6 @@ def _say(message: str, code: int) -> int:
     from lossan.cli._common import visible
 
     lines = "\n".join(visible(line) for line in message.split("\n"))
-    print(f"error: {lines}", file=sys.stderr)
+    with suppress(OSError):  # the code says it where nobody can be told
+        print(f"error: {lines}", file=sys.stderr, flush=True)
     return code

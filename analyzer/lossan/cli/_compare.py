@@ -53,11 +53,17 @@ def compare(
 
 def _seeds(text: str) -> tuple[str, list[Path]]:
     """Return a run's name and its logs, one a seed."""
+    from lossan.errors import OptionError
     from lossan.training import history_file
 
     name, equals, logs = text.partition("=")
     if not equals or history_file(Path(text)).exists():  # a file's name may hold the sign too
         return text, [Path(text)]
+    if not name or "" in logs.split(","):
+        raise OptionError(
+            f"{text!r} names a run without a name or a log; allowed: LOG, NAME=LOG or "
+            "NAME=LOG,LOG,... with a log a seed."
+        )
     return name, [Path(log) for log in logs.split(",")]
 
 

@@ -1,6 +1,7 @@
 """``lossan inspect``."""
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -27,13 +28,23 @@ def inspect(
     facts = _facts(found)
     faults = [{"code": f.code, "count": f.count, "message": f.message} for f in found.faults]
     if as_json:
-        print(json.dumps({"path": log, **facts, "faults": faults}, indent=2, default=str))
+        told = _plain({"path": log, **facts, "faults": faults})
+        print(json.dumps(told, indent=2, default=str, allow_nan=False))
     else:
         _print(log, facts)
         if not faults:
             typer.echo("\nno faults found")
     if found.faults:
         raise LogError(log, found.faults)
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold: a number that is none, in somebody's metadata, as text."""
+    if isinstance(value, dict):
+        return {key: _plain(held) for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(held) for held in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _facts(reading: Any) -> dict[str, Any]:

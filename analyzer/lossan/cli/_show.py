@@ -53,8 +53,12 @@ def sparkline(losses: NDArray[np.floating[Any]], highest: float) -> str:
     >>> sparkline(np.array([2.0, 1.0, np.nan, 0.0]), 2.0)
     '█▅ ▁'
     """
-    scale = (len(_BARS) - 1) / highest if highest > 0 else 0.0
+    top = len(_BARS) - 1
+    highest = highest if highest > 0 else 1.0
+    # by division: the reciprocal of the least of numbers is infinite
     return "".join(
-        " " if np.isnan(v) else _BARS[int(np.clip(np.floor(v * scale + 0.5), 0, len(_BARS) - 1))]
+        " "
+        if np.isnan(v)
+        else _BARS[int(np.clip(np.floor(float(v) / highest * top + 0.5), 0, top))]
         for v in losses
     )

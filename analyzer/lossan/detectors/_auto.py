@@ -77,14 +77,15 @@ class Auto(Detector):
        out: with .01 more that are firm an excess of the mean over the epochs over a falling null
        (`lossan.excess`) counts, if it gains 0.03 nats a sample (0.06 of two classes of which one is
        rare). Of fewer than 1,000 samples of two classes it, or that of the first eight epochs,
-       counts if it is significant at the 0.1% level; where the rates below say that 1% are wrong at
-       the 5% level, or of the first eight epochs at the 2% level. And where labels are mistakes for
-       one class rather than another, those of some pairs of classes stay contradicted where the
-       network is surest and those of others do not, or labels of one class stand on another where
-       none stand the other way: rates that surely differ (`fit_floors`) and make 1% of all labels
-       say so alone. So do 5% of all labels that stand, of five classes or more, on classes which
-       are never hard to tell apart, as only labels wrong at random do (`scattered`). Without any of
-       these nothing is flagged, unless the user knows that some labels are wrong.
+       counts if it gains half as much or is significant at the 0.1% level; where the rates below
+       say that 1% are wrong, at the 5% level, or of the first eight epochs at the 2% level. And
+       where labels are mistakes for one class rather than another, those of some pairs of classes
+       stay contradicted where the network is surest and those of others do not, or labels of one
+       class stand on another where none stand the other way: rates that surely differ
+       (`fit_floors`) and make 1% of all labels say so alone. So do 5% of all labels that stand, of
+       five classes or more, on classes which are never hard to tell apart, as only labels wrong at
+       random do (`scattered`). Without any of these nothing is flagged, unless the user knows that
+       some labels are wrong.
     3. How many are flagged is read from the paper's split of the six features in two, which knows
        when a sample was learnt as well as how high its losses are. Where the rates of pairs of
        classes differ, the split is of confused classes rather than of labels. The rates leave out

@@ -24,7 +24,7 @@ _FIRMER, _LITTLE_FIRMER = 0.02, 0.01  # where a lapse rate says so too, or an ex
 # nats a sample: what a lapse rate may gain where no label is wrong, or of margins so made
 _MISFIT, _MISFIT_MADE = 0.003, 0.008
 # Nats of likelihood, half a quantile of chi-square: an excess, three parameters, at 95%; at 98%
-# where it is asked a second time; at 99.9% where of few samples nothing else says so.
+# where it is asked a second time; at 99.9%, where of few samples nothing else says so.
 _SEEN, _SEEN_EARLY, _SEEN_ALONE = 3.907, 4.919, 8.133
 # nats a sample: more than a null that is nearly right leaves, and a rare class of two
 _LARGE, _LARGE_OF_RARE = 0.03, 0.06
@@ -159,13 +159,15 @@ def lacking(seen: Seen, against: Matrix, weights: Vector, scale: Margins) -> flo
     would be: hard ones pile up too, but mildly. A null that is only nearly right leaves one as
     well, the larger the more samples there are, of few it hardly does; and so do the samples of a
     rare class, of two. Of few samples of classes which look alike hard ones pile up by chance, more
-    than mildly: an excess is asked to be surer, unless rates of pairs say that some are wrong.
+    than mildly: half as much is asked, as far as it is no longer chance, unless rates of pairs say
+    that some are wrong.
     """
     if seen.enough:
         return 0.0
     large = _LARGE if seen.even or seen.many else _LARGE_OF_RARE
-    of_few = _SEEN if seen.wrong > 0 else _SEEN_ALONE
-    asked = of_few if seen.few else max(_SEEN, large * seen.n_samples)
+    asked = max(_SEEN, large * seen.n_samples)
+    if seen.few:
+        asked = _SEEN if seen.wrong > 0 else min(max(_SEEN, asked / 2), _SEEN_ALONE)
     if seen.firmness.excess < _LITTLE_FIRMER or not (seen.few or seen.settled):
         return asked
     late = weights * np.arange(1, len(weights) + 1) ** _LATE

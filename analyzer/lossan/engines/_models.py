@@ -1,7 +1,7 @@
 """Detectors fitted to a log in pieces, to judge each piece by itself."""
 
 from dataclasses import dataclass, replace
-from typing import Protocol, final
+from typing import Any, Protocol, final
 
 import numpy as np
 
@@ -68,7 +68,8 @@ def fit(tasks: Tasks, pieces: Pieces, detector: Detector, config: AnalyzeConfig)
     context = Context(features=sample.features, scale=config.scale, seed=config.seed)
     log, notes = comparable(sample.log.without_truth())
     fitted = detector.fit(log, context)
-    return _Auto(replace(fitted, notes=(*notes, *fitted.notes)))
+    left_out = [f for f in ("label", *_CHANNELS) if getattr(log, f) is None]
+    return _Auto(replace(fitted, notes=(*notes, *fitted.notes)), tuple(left_out))
 
 
 @final
@@ -84,9 +85,11 @@ class _KMeans:
 @dataclass(frozen=True)
 class _Auto:
     fitted: FittedAuto
+    left_out: tuple[str, ...]  # what it was fitted without, no sample is judged with
 
     def judge(self, log: LossLog, features: Features) -> Detection:
-        return self.fitted.apply(log, features.scorable)
+        nothing: dict[str, Any] = dict.fromkeys(self.left_out)
+        return self.fitted.apply(replace(log, **nothing), features.scorable)
 
 
 def _sample(common: tuple[Pieces, int, int], piece: Piece) -> Described:

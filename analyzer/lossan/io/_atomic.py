@@ -28,6 +28,7 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     """
     temporary: Path | None = None
     try:
+        check_local(path)
         path = _written_to(path)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         temporary = Path(name)
@@ -119,10 +120,8 @@ def make_folder(path: Path) -> list[Path]:
     list of Path
         Those that were not there, the deepest first.
     """
+    check_local(path)
     made = [folder for folder in (path, *path.parents) if not folder.exists()]
-    if made and made[-1].name.endswith(":"):  # a URL, which as a path has one slash less
-        message = f"{path}: to a store only lossan analyze writes; name a folder here."
-        raise OutputError(message)
     try:
         path.mkdir(parents=True, exist_ok=True)
         # its own entry too where it was there: a crash may have come before this flush
@@ -132,6 +131,15 @@ def make_folder(path: Path) -> list[Path]:
         _remove_empty(made)
         raise
     return made
+
+
+def check_local(path: Path) -> None:
+    """Refuse a URL, which as a path has one slash less."""
+    first = path.parts[0] if path.parts else ""
+    if len(first) > 2 and first.endswith(":"):  # a drive has one letter
+        raise OutputError(
+            f"{path}: to a store only lossan analyze writes; name a file or folder here."
+        )
 
 
 def _remove_empty(folders: list[Path]) -> None:

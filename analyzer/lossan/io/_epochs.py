@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from filelock import FileLock, Timeout
 
-from lossan.build import plain_column
+from lossan.columns import plain_column
 from lossan.errors import Fault, LogError, OutputError, RecorderError
 from lossan.io._atomic import atomic_file, create_parquet, make_folder, remove_file
 from lossan.io._footer import open_parquet, read_footer, read_table

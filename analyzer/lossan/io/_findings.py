@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from lossan.build import is_text
+from lossan.columns import is_text
 from lossan.errors import LogError, TableError
 from lossan.io._atomic import atomic_file, create_parquet
 from lossan.io._footer import PARQUET_MAGIC, read_table

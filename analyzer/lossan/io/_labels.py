@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lossan.build import plain_column
+from lossan.columns import plain_column
 from lossan.errors import Fault, LogError, OptionError, TableError, hint
 from lossan.io._atomic import atomic_file, create_parquet
 from lossan.io._footer import PARQUET_MAGIC, read_table

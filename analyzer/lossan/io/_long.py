@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lossan.build import Draft, duplicate_fault, null_fault, plain_column
+from lossan.build import Draft, duplicate_fault
+from lossan.columns import null_fault, plain_column
 from lossan.errors import Fault, LogError
 from lossan.io._options import ReadOptions
 from lossan.io._parts import Progress, Rows, wanted

@@ -72,7 +72,7 @@ def find_columns(
     names = schema.names
     missing = [(o, c) for o, c in options.given().items() if c not in names]
     for option, column in missing:
-        if option == "--loss-column" and _numbered(column, names):
+        if option == "--loss-column" and _numbered(column, names, []):
             continue
         if option == "--epoch-column" and epoch_in_path:
             continue
@@ -80,7 +80,7 @@ def find_columns(
             Fault("no_column", f"there is no column {column!r} ({option}); {hint(column, names)}")
         )
     single = {f: options.column(f) for f in FIELDS if options.column(f) in names}
-    loss_numbers = {} if "loss" in single else _numbered(options.column("loss"), names)
+    loss_numbers = {} if "loss" in single else _numbered(options.column("loss"), names, faults)
     listed = "loss" in single and is_list(schema.field(names.index(single["loss"])).type)
     layout = "wide" if loss_numbers or listed else "long"
     _require(layout, single, bool(loss_numbers), names, epoch_in_path, faults)
@@ -88,7 +88,7 @@ def find_columns(
         single.pop("epoch", None)
     numbered = {"loss": loss_numbers} if loss_numbers else {}
     for field in CHANNELS if layout == "wide" else ():
-        if field not in single and (found := _numbered(field, names)):
+        if field not in single and (found := _numbered(field, names, faults)):
             numbered[field] = found
     used = [*single.values(), *(c for found in numbered.values() for c in found.values())]
     faults += _name_faults(names, used, numbered)
@@ -161,10 +161,15 @@ def _guess(field: str, names: Sequence[str]) -> str | None:
     return None
 
 
-def _numbered(stem: str, names: Sequence[str]) -> dict[int, str]:
-    found = {
-        int(match[1]): name
-        for name in names
-        if (match := re.fullmatch(rf"{re.escape(stem)}_(\d{{1,9}})", name))
-    }
+def _numbered(stem: str, names: Sequence[str], faults: list[Fault]) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for name in names:
+        if match := re.fullmatch(rf"{re.escape(stem)}_(\d{{1,9}})", name):
+            if int(match[1]) in found:  # as loss_1 and loss_01
+                message = (
+                    f"the columns {found[int(match[1])]} and {name} are both of epoch "
+                    f"{int(match[1])}; rename one."
+                )
+                faults.append(Fault("no_column", message))
+            found[int(match[1])] = name
     return dict(sorted(found.items()))

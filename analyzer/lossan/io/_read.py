@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from lossan.build import Reading, finish
-from lossan.errors import LogError
+from lossan.errors import Fault, LogError
 from lossan.io._long import read_long
 from lossan.io._metadata import KEY, parse_metadata
 from lossan.io._npz import read_npz
@@ -76,6 +76,8 @@ def scan_log(source: str | Path, *, progress: Progress | None = None, **options:
         Where nothing can be made of the file at all.
     """
     wanted = ReadOptions(**options)
+    if not str(source):
+        raise LogError(repr(source), [Fault("not_found", "no file's name is empty; name a log.")])
     with parts_of(str(source)) as parts:
         if isinstance(parts, Path):
             return read_npz(parts, wanted)

@@ -31,6 +31,8 @@ def check_output(folder: str) -> None:
     OutputError
         When something stands where a folder or a file of the findings is to be.
     """
+    if not folder:
+        raise OutputError("the folder of findings is named ''; give a name.")
     if is_remote(folder):
         return
     place = Path(folder)

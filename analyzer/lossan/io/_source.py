@@ -107,7 +107,7 @@ def _opened(path: str) -> Iterator[list[Part] | Path]:
     place = Path(path)
     try:
         if path == "-":
-            with _spooled(sys.stdin.buffer, "standard input") as parts:
+            with _spooled(_standard_input(), "standard input") as parts:
                 yield parts
         elif place.is_fifo():
             with place.open("rb") as pipe, _spooled(pipe, path) as parts:
@@ -130,6 +130,12 @@ def _opened(path: str) -> Iterator[list[Part] | Path]:
     except OSError as error:
         message = f"it cannot be read: {error.strerror or error}."
         raise LogError(path, [Fault("unreadable", message)]) from error
+
+
+def _standard_input() -> IO[bytes]:
+    if sys.stdin is None:  # closed by whoever started us
+        raise LogError("-", [Fault("not_found", "standard input is closed.")])
+    return sys.stdin.buffer
 
 
 @contextmanager

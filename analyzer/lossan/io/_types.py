@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lossan.build import ids_fault, is_text
+from lossan.columns import ids_fault, is_text
 from lossan.errors import Fault
 from lossan.losslog import CHANNELS, FLOAT_CHANNELS
 

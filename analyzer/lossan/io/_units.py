@@ -8,7 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lossan.build import Draft, plain_column
+from lossan.build import Draft
+from lossan.columns import plain_column
 from lossan.errors import Fault, LogError, OptionError
 from lossan.io._footer import BATCH_ROWS
 from lossan.io._long import read_long

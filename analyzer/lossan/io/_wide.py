@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lossan.build import Draft, plain_column
+from lossan.build import Draft
+from lossan.columns import plain_column
 from lossan.errors import Fault, LogError
 from lossan.io._grid import Grid, IdOrder, Places
 from lossan.io._parts import Progress, Rows, wanted

@@ -130,7 +130,7 @@ def read_reasons(folder: Path, findings: pa.Table) -> dict[Any, str]:
         raise TableError(f"{folder}: its findings lack {', '.join(missing)}.")
     log = read_log(folder / SEQUENCES)
     against = contradictions(log, summary)
-    ids = findings["sample_id"].cast(log.sample_id.type)
+    ids = _like(findings["sample_id"].combine_chunks(), log, folder)
     rows = pc.index_in(ids, value_set=log.sample_id).to_pylist()
     return {
         finding["sample_id"]: explain(against[row], finding["label"], finding["f1_mean"], summary)
@@ -197,13 +197,23 @@ def _check(folder: Path, findings: pa.Table, summary: Summary) -> None:
         )
 
 
+def _like(ids: pa.Array, log: LossLog, folder: Path) -> pa.Array:
+    """Return ids of findings as those of the suspects' losses are."""
+    try:
+        return ids.cast(log.sample_id.type)
+    except pa.ArrowInvalid as error:
+        raise TableError(
+            f"{folder}: the ids of its findings are of another kind than those of {SEQUENCES}, so "
+            f"these are of another analysis. Run lossan analyze LOG -o {folder} again."
+        ) from error
+
+
 def _rows(
     folder: Path, findings: pa.Table, log: LossLog, places: NDArray[np.int64] | list[int]
 ) -> list[int]:
     """Return the log's rows of some findings."""
     ids = findings["sample_id"].take(pa.array(places, pa.int64())).combine_chunks()
-    if len(ids) and ids.type != log.sample_id.type:
-        ids = ids.cast(log.sample_id.type)
+    ids = _like(ids, log, folder)
     rows = pc.index_in(ids, value_set=log.sample_id)
     if rows.null_count:
         raise TableError(

@@ -69,7 +69,9 @@ class ImageFolder:
             if kind is not None:
                 return Picture(file.read_bytes(), kind)
             return _converted(open_image(file, about=_LONGEST))
-        except LossanError:
+        except LossanError as error:
+            if type(error.__cause__).__name__ == "DecompressionBombError":
+                return Picture(trouble="it has too many pixels to be shown")
             return Picture(trouble="it is broken, or of a kind unknown here")
         except OSError as error:
             return Picture(trouble=f"it cannot be read: {error.strerror or error}")

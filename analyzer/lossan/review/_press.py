@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
 from lossan.review._decision import Order, Reader
 
@@ -50,6 +50,13 @@ class Plan:
     classes: tuple[str, ...] = ()
 
 
+def _legible(reader: str) -> str:
+    """Refuse a name that the page could not be opened with."""
+    if not reader.strip() or not reader.isprintable():
+        raise ValueError("a reader's name has printable characters")
+    return reader
+
+
 class Press(BaseModel):
     """What a page sends when a key is pressed.
 
@@ -76,7 +83,7 @@ class Press(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: Annotated[str, Field(strict=True, pattern=r"^[0-9A-Za-z-]{8,64}$")]
-    reader: Reader
+    reader: Annotated[Reader, AfterValidator(_legible)]
     row: Annotated[int, Field(strict=True, ge=0)]
     action: Literal["keep", "relabel", "unsure", "exclude", "undo"]
     label: StrictInt | StrictStr | None = None

@@ -218,7 +218,7 @@ def test_a_bad_log_makes_no_other_log(command, tmp_path, refused):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "Usage: lossan"),
+        ([], "no command is given; allowed: analyze"),
         (["analyze"], "LOG"),
         (["convert", "LOG"], "TARGET"),
         (["corrupt", "LABELS"], "-o"),

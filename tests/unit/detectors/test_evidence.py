@@ -316,6 +316,8 @@ def test_an_excess_is_asked_for_where_contradictions_are_a_little_firmer(excess,
     for n, known, nats in (
         (600, {"many": False, "wrong": 0.01}, 3.907),
         (600, {"many": False}, 8.133),  # no rates of pairs bear it out
+        (400, {"many": False}, 6),
+        (200, {"many": False}, 3.907),
         (2000, {"many": False}, 60),
         (2000, {}, 60),
         (200, {}, 6),
