@@ -46,6 +46,12 @@ def judge(findings: pa.Table, labels: LabelsTable | None, name: str) -> Judgemen
     if found is None:
         raise TableError(f"the truth is known for none of the {len(label)} samples of {name}.")
     wrong, known = found
+    if wrong[known].all() and not pc.any(pc.is_in(_text(truth), value_set=_text(label))).as_py():
+        raise TableError(
+            f"none of the true labels is ever a label of {name}; the first is "
+            f"{pc.drop_null(truth)[0].as_py()!r}, the first label "
+            f"{pc.drop_null(label)[0].as_py()!r}. Write both alike."
+        )
     flagged = _flags(findings["flagged"], name)
     score = _numbers(findings, "score", name)
     probability = _numbers(findings, "probability", name)
@@ -108,6 +114,10 @@ def _truth_of(findings: pa.Table, labels: LabelsTable) -> pa.Array:
     if ids.type != known.type:
         ids, known = ids.cast(pa.large_string()), known.cast(pa.large_string())
     return labels.column(field).take(pc.index_in(ids, value_set=known))
+
+
+def _text(values: pa.Array) -> pa.Array:
+    return values.cast(pa.large_string()).drop_null()
 
 
 def _empty(column: pa.ChunkedArray) -> bool:

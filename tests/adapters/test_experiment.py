@@ -173,7 +173,7 @@ def test_killed_and_called_again_it_ends_as_if_nothing_had_happened(grouped, dig
 
 def test_options_from_a_file_yield_to_the_command_line(grouped, digits, tmp_path, capsys):
     file = tmp_path / "options.toml"
-    file.write_text('rate = 0.1\nseeds = 5\nretrain-epochs = 0\n"image-size" = 24\nmodel = "x"\n')
+    file.write_text('rate = 0.1\nseeds = 5\nretrain-epochs = 0\n"image-size" = 24\nmodel = "x"\njson = true\n')
     folder = tmp_path / "out"
     own = ["experiment", str(grouped), "--images", str(digits), "-o", str(folder), "--seeds", "1"]
     network = ["--model", "factories:small", "--weights", "none", "--epochs", "2", "--lr", "0.01"]
@@ -195,6 +195,7 @@ def test_options_from_a_file_yield_to_the_command_line(grouped, digits, tmp_path
         (["--noise", "given"], "has no true_label"),
         (["--rates", "a"], "numbers with commas between"),
         (["--test-share", "1.5"], "test_share is 1.5"),
+        (["--test-share", "0.0001"], "would hold no sample"),
         (["--detector", "nothing"], "no detector 'nothing'"),
         (["--early-epochs", "4"], "early_epochs is 4"),
     ],
@@ -207,6 +208,7 @@ def test_bad_options_are_told_before_anything_is_trained(
     assert said.startswith("error:") or "\nerror:" in said
     assert message in said
     assert "training on" not in said
+    assert not (tmp_path / "out" / "experiment.json").exists()  # the folder may be given again
 
 
 def decide(folder, seed, keep_back=0):

@@ -78,7 +78,8 @@ def analyze(
 
         check_output(output)
     if engine == "local":
-        _refuse({"--scheduler": scheduler, "--spill": spill}, "is for --engine disk or dask")
+        _refuse({"--scheduler": scheduler}, "is for --engine dask")
+        _refuse({"--spill": spill}, "is for --engine disk or dask")
         _tell(_in_memory(logs, options | {"by_class": by_class}, reading), output, top, as_json)
         return
     _refuse({"--by-class": by_class or None}, f"cannot be had with --engine {engine}")

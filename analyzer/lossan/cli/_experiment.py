@@ -30,9 +30,12 @@ def _read_configuration(context: typer.Context, path: Path | None) -> Path | Non
     except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, of a number too long
         raise OptionError(f"--config {path} is not TOML: {error}.") from error
     known = {p.name: p for p in context.command.params if p.name not in ("labels", "config")}
+    # by the options' own names, as json, whatever the arguments are called
+    called = {o.lstrip("-").replace("-", "_"): n for n, p in known.items() for o in p.opts}
     given = {name.replace("-", "_"): value for name, value in values.items()}
+    given = {called.get(name, name): value for name, value in given.items()}
     faults = [
-        f"it sets {name!r}; {hint(name, (k.replace('_', '-') for k in known if k))}"
+        f"it sets {name!r}; {hint(name, (k.replace('_', '-') for k in called if len(k) > 1))}"
         for name in sorted(set(given) - set(known))
     ]
     faults += [

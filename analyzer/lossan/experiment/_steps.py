@@ -34,9 +34,10 @@ def prepare(options: ExperimentOptions, store: Store) -> SampleSet:
     )
     truth = _gold_standard(options, samples)
     digest = hashlib.sha256(repr((samples.ids, samples.paths, truth)).encode()).hexdigest()
-    store.open(options, digest)
     codes = np.unique(np.array(list(map(str, truth))), return_inverse=True)[1]
+    # before the folder is taken: a table that cannot be split may be mended and given again
     test = split_groups(codes, samples.groups, share=options.test_share, seed=0)
+    store.open(options, digest)
     for name, rows in (("a.csv", np.flatnonzero(~test)), ("b.csv", np.flatnonzero(test))):
         write_samples(store.root / name, samples, rows, [truth[row] for row in rows], None)
     return samples

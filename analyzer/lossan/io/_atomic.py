@@ -134,7 +134,9 @@ def make_folder(path: Path) -> list[Path]:
 
 
 def check_local(path: Path) -> None:
-    """Refuse a URL, which as a path has one slash less."""
+    """Refuse what is no name of a file here: ``-``, and a URL, as a path with one slash less."""
+    if str(path) == "-":
+        raise OutputError("nothing is written to standard output; give the name of a file.")
     first = path.parts[0] if path.parts else ""
     if len(first) > 2 and first.endswith(":"):  # a drive has one letter
         raise OutputError(

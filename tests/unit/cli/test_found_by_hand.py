@@ -179,3 +179,26 @@ def test_arguments_that_cannot_be(call, message):
 
 def test_a_log_may_be_called_anything(log):
     assert analyze(str(log), name=log).summary.log.path == str(log)
+
+
+def test_a_truth_of_other_names_is_no_truth(log, tmp_path, capsys):
+    """As 0.0 for 0, which a spreadsheet makes of it: else every label would be wrong."""
+    assert run(["analyze", str(log), "-o", str(tmp_path / "found")]) == 0
+    rows = [f"{row},{row % 2}.0" for row in range(60)]
+    (tmp_path / "truth.csv").write_text("\n".join(["sample_id,true_label", *rows]))
+    capsys.readouterr()
+    assert run(["evaluate", str(tmp_path / "found"), "--truth", str(tmp_path / "truth.csv")]) == 2
+    assert "none of the true labels is ever a label of" in capsys.readouterr().err
+
+
+def test_options_of_other_engines_are_told_by_theirs(log, capsys):
+    for option, value, engines in (("--scheduler", "x", "dask"), ("--spill", "x", "disk or dask")):
+        assert run(["analyze", str(log), option, value]) == 2
+        assert f"{option} is for --engine {engines}." in capsys.readouterr().err
+
+
+def test_nothing_is_written_to_a_file_named_as_standard_output(log, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(["convert", str(log), "-"]) == 2
+    assert "give the name of a file" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["log.parquet"]
