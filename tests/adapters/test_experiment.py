@@ -173,7 +173,9 @@ def test_killed_and_called_again_it_ends_as_if_nothing_had_happened(grouped, dig
 
 def test_options_from_a_file_yield_to_the_command_line(grouped, digits, tmp_path, capsys):
     file = tmp_path / "options.toml"
-    file.write_text('rate = 0.1\nseeds = 5\nretrain-epochs = 0\n"image-size" = 24\nmodel = "x"\njson = true\n')
+    file.write_text(
+        'rate = 0.1\nseeds = 5\nretrain-epochs = 0\n"image-size" = 24\nmodel = "x"\njson = true\n'
+    )
     folder = tmp_path / "out"
     own = ["experiment", str(grouped), "--images", str(digits), "-o", str(folder), "--seeds", "1"]
     network = ["--model", "factories:small", "--weights", "none", "--epochs", "2", "--lr", "0.01"]

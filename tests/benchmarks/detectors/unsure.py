@@ -85,11 +85,20 @@ HEADS = {
     "drop": Way(dropout=0.5, rate=5e-4),
 }
 """Not seen while rules were chosen, though others of their kind were."""
+FEW = {
+    "plain": Way(),
+    "drop": Way(dropout=0.5, epochs=10),
+    "long": Way(dropout=0.0, epochs=20),
+    "fast": Way(rate=3e-3),
+}
+"""Not seen while rules were chosen, though others of their kind were."""
 ALIKE = {
     "fashion": FASHION,
     "coats": ("pullover", "coat"),
     "shirts": ("t-shirt", "shirt"),
     "tops": ("pullover", "coat", "shirt"),
+    "shoes": ("sneaker", "ankle-boot"),
+    "jackets": ("coat", "shirt"),
 }
 
 
@@ -128,6 +137,7 @@ def jobs() -> Iterator[Job]:
         for noise, rate in (("clean", 0.0), ("uniform", 0.15)):
             yield Job(f"held-three-{way}-{noise}", "tops", 3000, noise, rate, how, 300 + k)
     yield from heads()
+    yield from few()
 
 
 def heads() -> Iterator[Job]:
@@ -140,6 +150,16 @@ def heads() -> Iterator[Job]:
             for noise, rate in (("clean", 0.0), ("uniform", 0.06), ("uniform", 0.2)):
                 name = f"head-{source}-{way}-{noise}{rate * 100:.0f}"
                 yield Job(name, f"{source} features", 2500, noise, rate, how, 500 + k)
+
+
+def few() -> Iterator[Job]:
+    """Yield those of few samples of two classes, from scratch."""
+    for k, (way, how) in enumerate(FEW.items()):
+        for n in (300, 600, 900):
+            for source in ("coats", "shirts", "shoes", "jackets"):
+                for noise, rate in (("clean", 0.0), ("uniform", 0.06), ("uniform", 0.2)):
+                    name = f"few-{source}-{n}-{way}-{noise}{rate * 100:.0f}"
+                    yield Job(name, source, n, noise, rate, how, 600 + k)
 
 
 def images_of(job: Job, cache: Path) -> tuple[NDArray[np.float32], Labels, int]:
