@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 
@@ -124,7 +124,7 @@ def _tell_warnings() -> None:
 
 def _exit_code(error: Exception) -> int:
     if isinstance(error, BrokenPipeError):  # as above, where only flushing showed it
-        _drop_output()
+        _drop(sys.stdout)
         return 0
     if isinstance(error, typer.Abort):
         return _say("interrupted; nothing half-written stays behind.", _INTERRUPTED)
@@ -144,7 +144,7 @@ def _what_to_mend(error: Exception) -> str | None:
     if isinstance(error, MemoryError):
         return f"not enough memory ({str(error) or 'no reason given'})."
     if isinstance(error, OSError) and error.errno in _FULL:
-        _drop_output()
+        _drop(sys.stdout)
         return f"cannot write the output: {error.strerror}."
     return None
 
@@ -163,16 +163,18 @@ def _misused(error: Any) -> str:
     return f"{told}. {see}"
 
 
-def _drop_output() -> None:
+def _drop(stream: TextIO) -> None:
     """Leave nothing to flush at exit, which would fail again."""
     with suppress(OSError):  # whoever replaced it by something else flushes that
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _say(message: str, code: int) -> int:
     from lossan.cli._common import visible
 
     lines = "\n".join(visible(line) for line in message.split("\n"))
-    with suppress(OSError):  # the code says it where nobody can be told
+    try:
         print(f"error: {lines}", file=sys.stderr, flush=True)
+    except OSError:  # nobody can be told, but by the code
+        _drop(sys.stderr)
     return code
