@@ -141,7 +141,7 @@ def compute_features(loss: NDArray[np.float32], *, early_epochs: int | None = No
 
     Parameters
     ----------
-    loss : ndarray
+    loss : array_like
         Shape (n_samples, n_epochs); NaN = not observed. Fastest if epoch-major in memory.
     early_epochs : int, optional
         P of feature F2, from 1 to n_epochs - 1; by default half of the epochs, at least 1.
@@ -153,7 +153,7 @@ def compute_features(loss: NDArray[np.float32], *, early_epochs: int | None = No
     Raises
     ------
     OptionError
-        For early epochs outside 1 to n_epochs - 1.
+        For early epochs outside 1 to n_epochs - 1, or losses of another shape or no numbers.
 
     References
     ----------
@@ -166,6 +166,12 @@ def compute_features(loss: NDArray[np.float32], *, early_epochs: int | None = No
     >>> features.values[:, 0].tolist()
     [2.0, 3.5, 2.0, 3.5, 0.5, 3.0]
     """
+    loss = np.asarray(loss)
+    if loss.ndim != 2 or loss.dtype.kind not in "fiu":
+        raise OptionError(
+            f"loss has the shape {loss.shape} and the type {loss.dtype}; needed: numbers of the "
+            "shape (n_samples, n_epochs)."
+        )
     _check_early(loss, early_epochs)
     return Features(_compute(loss, early_epochs))
 

@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lossan.cli import _common as common
+
+if TYPE_CHECKING:
+    from lossan.losslog import LossLog
 
 
 @common.reads_log
@@ -82,17 +85,17 @@ def merge(
     **reading: Any,
 ) -> None:
     """Merge the logs of several processes into one."""
-    from lossan.io import scan_log, write_log
+    from lossan.io import read_logs, scan_log, write_log
     from lossan.merge import merge_logs
 
-    logs = []
-    for shard in shards:
+    def read(shard: str) -> "LossLog":
         with common.reading_progress(f"reading {shard}") as progress:
             found = scan_log(shard, progress=progress, **reading)
         # A shard may hold one epoch, and nothing observed in it: what they make up together counts.
         part = tuple(f for f in found.faults if f.code not in ("one_epoch", "all_nan"))
-        logs.append(replace(found, faults=part).unwrap(shard))
-    log = merge_logs(logs, duplicates=reading["duplicates"])
+        return replace(found, faults=part).unwrap(shard)
+
+    log = merge_logs(read_logs(shards, read), duplicates=reading["duplicates"])
     write_log(log, output)
     typer.echo(f"Wrote {log.n_samples:,} samples x {log.n_epochs} epochs to {output}", err=True)
 

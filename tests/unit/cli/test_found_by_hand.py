@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import lossan
-from lossan import LossanError, analyze, build_log, read_log, write_log
+from lossan import LossanError, analyze, build_log, compute_features, read_log, write_log
 from lossan.cli import run
 from lossan.testing import planted_log
 
@@ -168,6 +168,8 @@ def test_integers_of_the_other_byte_order(kind):
         (lambda: analyze(pd.DataFrame({"loss": [1]})), "was given a DataFrame; allowed: the path"),
         (lambda: analyze(b"x"), "was given a bytes"),
         (lambda: analyze([]), "an empty list"),
+        (lambda: compute_features([1.0, 2.0]), r"loss has the shape \(2,\) and the type float64"),
+        (lambda: compute_features([["a", "b"]]), "and the type <U1; needed: numbers"),
         (lambda: read_log("x", duplicates=None), "duplicates is None; allowed: error, last"),
         (lambda: build_log([[1, 2], [3, 4]], predicted=[[1], [2, 3]]), "predicted is not a rect"),
     ],
@@ -202,3 +204,18 @@ def test_nothing_is_written_to_a_file_named_as_standard_output(log, tmp_path, mo
     assert run(["convert", str(log), "-"]) == 2
     assert "give the name of a file" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["log.parquet"]
+
+
+def test_every_shard_that_cannot_be_merged_is_told(log, tmp_path, capsys):
+    (tmp_path / "empty.parquet").write_bytes(b"")
+    shards = [str(tmp_path / name) for name in ("log.parquet", "nosuch.parquet", "empty.parquet")]
+    assert run(["merge", *shards, "-o", str(tmp_path / "whole.parquet")]) == 2
+    said = capsys.readouterr().err
+    assert all(name in said for name in shards[1:])
+    assert log.exists()
+
+
+def test_features_of_a_list_are_those_of_an_array():
+    loss = [[4, 3, 1, 0], [1, 1, 1, 1]]
+    found, expected = (compute_features(values).values for values in (loss, np.array(loss, float)))
+    np.testing.assert_array_equal(found, expected)
