@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossan import LossanError, Recorder
-from lossan.given import class_names
+from lossan.given import Naming
 from lossan_keras.feeds import Codes, batches, first_batch, keeps_its_order, tagged_data, untagged
 from lossan_keras.outputs import COLUMNS, gives_logits, main_output, measure
 from lossan_keras.passing import Pass
@@ -22,7 +22,6 @@ class _Log:
     """A recorder and what is needed to write measured batches to it."""
 
     def __init__(self, target: Any, recorded: str, options: dict[str, Any]) -> None:
-        self._with_labels = options.get("labels") is None
         self._own = not isinstance(target, Recorder)
         if self._own:
             stated = {"framework": f"keras {keras.__version__} on {keras.backend.backend()}"}
@@ -34,18 +33,11 @@ class _Log:
                 "is made already."
             )
         self.recorder: Recorder = target
-        self._names = class_names(options.get("classes"), options.get("labels"))
+        self._naming = Naming(options.get("classes"), options.get("labels"))
 
     def write(self, ids: Any, values: NDArray[np.float32]) -> None:
         columns = dict(zip(COLUMNS, values.T, strict=True))
-        label = self._named(columns.pop("label"))
-        self.recorder.record(
-            ids,
-            columns.pop("loss"),
-            labels=label if self._with_labels else None,
-            predicted=self._named(columns.pop("predicted")),
-            **columns,
-        )
+        self.recorder.record(ids, **self._naming.fields(columns))
 
     @contextmanager
     def kept(self) -> Iterator[None]:
@@ -61,17 +53,6 @@ class _Log:
         """Write the log, unless the Recorder is the caller's."""
         if self._own:
             self.recorder.close()
-
-    def _named(self, codes: NDArray[np.float32]) -> Any:
-        indices = codes.astype(np.int64)
-        if self._names is None:
-            return indices
-        most = int(indices.max(initial=0))
-        if most >= len(self._names):
-            raise LossanError(
-                f"classes names {len(self._names)} classes, but there is one of index {most}."
-            )
-        return [self._names[i] for i in indices.tolist()]
 
 
 @final

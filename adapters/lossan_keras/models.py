@@ -11,7 +11,7 @@ import keras
 
 from lossan import LossanError
 from lossan.errors import hint
-from lossan.training import call_factory
+from lossan.training import call_factory, check_network
 from lossan_keras.weights import check_weights, stored_layers
 
 _LISTED = 8
@@ -54,7 +54,8 @@ def build_model(name: str, n_classes: int, weights: str, image_size: int) -> tup
             outputs = model(keras.KerasTensor((None, image_size, image_size, 3)))
         except ValueError as error:
             raise _wrong_size(name, image_size, error) from error
-        _check_fit(name, model, outputs, n_classes)
+        shape = tuple(getattr(outputs, "shape", ()))[1:]
+        check_network(name, shape, n_classes, trainable=bool(model.trainable_variables))
         if weights != "none":
             _load(model, model, Path(weights))
         return model, lambda images: images.astype("float32") / 127.5 - 1
@@ -66,19 +67,6 @@ def build_model(name: str, n_classes: int, weights: str, image_size: int) -> tup
     if weights not in ("imagenet", "none"):
         _load(model, body, Path(weights))
     return model, lambda images: prepare(images.astype("float32"))
-
-
-def _check_fit(name: str, model: Any, outputs: Any, n_classes: int) -> None:
-    """Refuse before the first epoch rather than in it what can only fail there."""
-    shape = tuple(getattr(outputs, "shape", ()))
-    if shape != (None, n_classes):
-        told = shape or f"a {type(outputs).__name__}"
-        raise LossanError(
-            f"--model {name} gives outputs of shape {told} for images; needed: (None, {n_classes}),"
-            f" a logit for each of the {n_classes} classes of the labels."
-        )
-    if not model.trainable_variables:
-        raise LossanError(f"--model {name} has no parameters to train.")
 
 
 def _application(name: str) -> tuple[Any, Any]:

@@ -7,12 +7,11 @@ from typing import Any, Self, final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from lossan import LossanError, Recorder
-from lossan.given import class_names, kept_ids
+from lossan.given import Naming, kept_ids
 from lossan_torch.measuring import ROWS, check_labels, measure
 
 # Records kept on the device between transfers: a transfer makes the device wait for the host.
@@ -52,11 +51,10 @@ class TorchRecorder:
             "framework": f"torch {torch.__version__}",
             **(options.pop("metadata", None) or {}),
         }
-        self._with_labels = options.get("labels") is None
         self.recorder = Recorder(path, metadata=stated, **options)
         classes = options.get("classes")
         self._n_named = None if classes is None else len(classes)
-        self._names = class_names(classes, options.get("labels"))
+        self._naming = Naming(classes, options.get("labels"))
         self._held: list[tuple[Any, Tensor, int]] = []
         self._n_held = 0
 
@@ -140,28 +138,15 @@ class TorchRecorder:
         stop, first = 0, None
         for ids, values, n_classes in held:
             start, stop = stop, stop + values.shape[1]
+            columns = dict(zip(ROWS, rows[:, start:stop], strict=True))
             try:
-                check_labels(rows[-1, start:stop], n_classes)
-                self._record(ids, rows[:, start:stop])
+                if values.device.type != "cpu":  # those on the host were looked at as they came
+                    check_labels(columns["label"], n_classes)
+                self.recorder.record(ids, **self._naming.fields(columns))
             except LossanError as error:
                 first = first or error
         if first is not None:
             raise first
-
-    def _record(self, ids: Any, rows: NDArray[np.float32]) -> None:
-        columns = dict(zip(ROWS, rows, strict=True))
-        label = self._named(columns.pop("label"))
-        self.recorder.record(
-            ids,
-            columns.pop("loss"),
-            labels=label if self._with_labels else None,
-            predicted=self._named(columns.pop("predicted")),
-            **columns,
-        )
-
-    def _named(self, codes: NDArray[np.float32]) -> Any:
-        indices = codes.astype("int64")
-        return indices if self._names is None else [self._names[i] for i in indices.tolist()]
 
 
 def _kept(ids: Any) -> Any:

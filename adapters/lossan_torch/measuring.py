@@ -105,7 +105,7 @@ def _given(targets: Tensor, scores: Tensor, *, single: bool) -> Tensor:
     smoothed labels need.
     """
     n, n_classes = scores.shape
-    if tuple(targets.shape) == (n, n_classes) and n_classes > 1 and targets.ndim == 2:
+    if tuple(targets.shape) == (n, n_classes):
         return targets.argmax(dim=1).float()
     if tuple(targets.shape) not in ((n,), (n, 1)):
         raise LossanError(

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from lossan import LossanError
-from lossan.training import call_factory
+from lossan.training import call_factory, check_network
 from lossan_torch.measuring import main_output
 from lossan_torch.states import first_line, read_state
 
@@ -175,8 +175,6 @@ def _file_state(file: Path) -> dict[str, torch.Tensor]:
 
 def _check_fit(model: nn.Module, name: str, n_classes: int, image_size: int) -> None:
     """Refuse before the first epoch rather than in it what can only fail there."""
-    if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise LossanError(f"--model {name} has no parameters to train.")
     training = model.training
     model.eval()
     try:
@@ -191,14 +189,11 @@ def _check_fit(model: nn.Module, name: str, n_classes: int, image_size: int) -> 
     finally:
         model.train(training)
     try:
-        shape = tuple(main_output(outputs).shape)
+        shape = tuple(main_output(outputs).shape[1:])
     except LossanError as error:
         raise LossanError(f"--model {name}: {error}") from error
-    if shape != (1, n_classes):
-        raise LossanError(
-            f"--model {name} gives outputs of shape {shape} for one image; needed: (1, "
-            f"{n_classes}), a logit for each of the {n_classes} classes of the labels."
-        )
+    trainable = any(parameter.requires_grad for parameter in model.parameters())
+    check_network(name, shape, n_classes, trainable=trainable)
 
 
 def _some(names: list[str]) -> str:

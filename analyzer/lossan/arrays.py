@@ -22,7 +22,7 @@ def to_numpy(values: Any) -> Any:
     >>> to_numpy([1, 2]).tolist()
     [1, 2]
     """
-    if isinstance(values, np.ndarray | list | tuple | pa.Array | pa.ChunkedArray):
+    if isinstance(values, np.ndarray | _TAKEN):
         values = unmasked(values)
         return values if isinstance(values, np.ndarray) else np.asarray(values)
     torch = sys.modules.get("torch")

@@ -232,8 +232,7 @@ def _check_finite(
         infinite = np.isinf(epoch)
         found = int(infinite.sum())
         if found and not count:
-            first = draft.sample_id[int(np.flatnonzero(infinite)[0])].as_py()
-            where = f"sample {first!r} at epoch {number}"
+            where = _first(draft, infinite, number)
         count += found
         if found and invalid == "mask":
             epoch[infinite] = np.nan
@@ -245,6 +244,12 @@ def _check_finite(
         )
         draft.faults.append(Fault("infinite", message, count))
     return seen
+
+
+def _first(draft: Draft, there: NDArray[np.bool_], number: int) -> str:
+    """Name the first sample of which something is so at an epoch."""
+    sample = draft.sample_id[int(np.flatnonzero(there)[0])].as_py()
+    return f"sample {sample!r} at epoch {number}"
 
 
 def _check_channels(draft: Draft, invalid: str) -> None:
@@ -261,9 +266,7 @@ def _check_channels(draft: Draft, invalid: str) -> None:
                 outside = (epoch < 0) | (epoch > 1)
             found = int(np.count_nonzero(outside))
             if found and not count:
-                row = int(np.flatnonzero(outside)[0])
-                sample = draft.sample_id[row].as_py()
-                first = f"{epoch[row]:g} of sample {sample!r} at epoch {number}"
+                first = f"{epoch[outside][0]:g} of {_first(draft, outside, number)}"
             count += found
         if count:
             message = (

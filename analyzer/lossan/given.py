@@ -60,14 +60,52 @@ def kept_ids(ids: Any) -> NDArray[np.int64] | pa.Array:
     return column
 
 
-def class_names(classes: Sequence[Any] | None, labels: Mapping[Any, Any] | None) -> Any:
-    """Return what adapters are to call classes: None where they stand by their numbers.
+@final
+class Naming:
+    """How adapters record what they measured of a batch: by the classes' names or numbers.
 
-    That they do where none are named, and where the labels given are numbers: what is predicted is
-    like the labels.
+    By numbers where none are named, and where the labels given to the Recorder are numbers: what is
+    predicted is like the labels.
+
+    Parameters
+    ----------
+    classes, labels
+        As given to the Recorder.
     """
-    first = next(iter(labels.values()), None) if labels else None
-    return None if classes is None or isinstance(first, int | np.integer) else list(classes)
+
+    def __init__(self, classes: Sequence[Any] | None, labels: Mapping[Any, Any] | None) -> None:
+        first = next(iter(labels.values()), None) if labels else None
+        numbers = isinstance(first, int | np.integer)
+        self._names = None if classes is None or numbers else list(classes)
+        self._with_labels = labels is None
+
+    def fields(self, columns: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+        """Return what `Recorder.record` takes beside the ids.
+
+        Parameters
+        ----------
+        columns : mapping
+            ``loss``, the indices ``label`` and ``predicted``, and other channels by name.
+
+        Raises
+        ------
+        RecorderError
+            For an index that is none of the classes named.
+        """
+        fields = {name: values for name, values in columns.items() if name not in ("loss", "label")}
+        fields |= {"losses": columns["loss"], "predicted": self._named(columns["predicted"])}
+        return fields | ({"labels": self._named(columns["label"])} if self._with_labels else {})
+
+    def _named(self, codes: NDArray[Any]) -> Any:
+        indices = codes.astype(np.int64)
+        if self._names is None:
+            return indices
+        most = int(indices.max(initial=0))
+        if most >= len(self._names):
+            raise RecorderError(
+                f"classes names {len(self._names)} classes, but there is one of index {most}."
+            )
+        return [self._names[i] for i in indices.tolist()]
 
 
 def checked_path(path: Any) -> Path:

@@ -49,7 +49,7 @@ class Irregularities:
             return ""
         ids, labels = (table[name].combine_chunks() for name in ("sample_id", "label"))
         before, self._labels = self._labels, (ids, labels)
-        if before is None or (ids.equals(before[0]) and labels.equals(before[1])):
+        if before is None:
             return ""
         same = ids.equals(before[0])
         earlier = before[1] if same else before[1].take(pc.index_in(ids, value_set=before[0]))

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lossan.cli import _common as common
+
 if TYPE_CHECKING:
     from lossan.review import DecisionLog
 
@@ -29,8 +31,8 @@ def apply(
 
     log = open_decisions(decisions)
     for original in (labels, log.path):
-        refuse_same(output, original)
-    refuse_parts(output, log.path.parent)
+        common.refuse_same(output, original)
+    common.refuse_parts(output, log.path.parent)
     applied = apply_decisions(
         read_labels(labels),
         outcomes(log.decisions),
@@ -43,27 +45,6 @@ def apply(
         typer.echo(f"note: no sample of {labels} had the label {label!r}", err=True)
     told = ", ".join(f"{count:,} {what}" for what, count in sorted(applied.counts.items()))
     typer.echo(f"{told or 'No decisions'}; wrote {output}", err=True)
-
-
-def refuse_parts(output: Path, findings: Path) -> None:
-    """Refuse to write over what lossan keeps in a folder of findings."""
-    from lossan.io import PARTS, PICTURE
-    from lossan.review import DECISIONS
-
-    for name in (*PARTS, PICTURE, DECISIONS):
-        refuse_same(output, findings / name)
-
-
-def refuse_same(output: Path, original: Path) -> None:
-    """Refuse to write over what is read, by whatever name."""
-    from lossan.errors import OptionError
-
-    same = output.resolve() == original.resolve()
-    if same or (output.exists() and original.exists() and output.samefile(original)):
-        raise OptionError(
-            f"-o {output} is {original} itself; the original is never overwritten. Give another "
-            "name."
-        )
 
 
 def tell_cut(log: "DecisionLog") -> None:

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from threading import Timer, current_thread, main_thread
 from time import monotonic
 from traceback import walk_stack
@@ -165,3 +166,22 @@ def _bar(what: str) -> Any:
     bar.add_task(what)
     bar.start()
     return bar
+
+
+def refuse_parts(output: Path, findings: Path) -> None:
+    """Refuse to write over what lossan keeps in a folder of findings."""
+    from lossan.io import PARTS, PICTURE
+    from lossan.review import DECISIONS
+
+    for name in (*PARTS, PICTURE, DECISIONS):
+        refuse_same(output, findings / name)
+
+
+def refuse_same(output: Path, original: Path) -> None:
+    """Refuse to write over what is read, by whatever name."""
+    same = output.resolve() == original.resolve()
+    if same or (output.exists() and original.exists() and output.samefile(original)):
+        raise OptionError(
+            f"-o {output} is {original} itself; the original is never overwritten. Give another "
+            "name."
+        )

@@ -55,7 +55,6 @@ def export(
     ] = None,
 ) -> None:
     """Write the queue for another program."""
-    from lossan.cli._apply import refuse_parts
     from lossan.io import atomic_file
     from lossan.review import exchange
 
@@ -67,7 +66,7 @@ def export(
         exchange.write_fiftyone(tasks, output)
     else:
         path = Path(output)
-        refuse_parts(path, findings)
+        common.refuse_parts(path, findings)
         if to == "label-studio":
             config = path.with_suffix(".config.xml")
             text = exchange.labelling_config(tasks).encode()

@@ -24,12 +24,11 @@ def report(
     ] = 1000,
 ) -> None:
     """Write one self-contained HTML page of findings: it opens offline and asks nobody."""
-    from lossan.cli._apply import refuse_parts
     from lossan.io import atomic_file
     from lossan.report import check_report, findings_page, read_report
 
     check_report()
-    refuse_parts(output, findings)
+    common.refuse_parts(output, findings)
     shown = read_report(findings, top=top)
     with common.reading_progress("reading images", "images") as progress:
         page = findings_page(shown, images, progress=progress)

@@ -58,11 +58,10 @@ def convert(
 
 
 def _write_hashed(log: Any, target: str, layout: str | None, key_file: Path) -> None:
-    from lossan.cli._apply import refuse_same
     from lossan.io import write_log
     from lossan.pseudonyms import pseudonymise, read_key
 
-    refuse_same(Path(target), key_file)
+    common.refuse_same(Path(target), key_file)
     key, made = read_key(key_file)
     try:
         write_log(pseudonymise(log, key), target, layout=layout)

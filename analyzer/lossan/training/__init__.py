@@ -2,7 +2,7 @@
 
 from lossan.training._adapters import Adapter, find_adapter, installed_adapters
 from lossan.training._batches import image_batches
-from lossan.training._factories import call_factory
+from lossan.training._factories import call_factory, check_network
 from lossan.training._history import (
     History,
     evaluation_figures,
@@ -32,6 +32,7 @@ __all__ = [
     "augment",
     "batch_rows",
     "call_factory",
+    "check_network",
     "epoch_order",
     "evaluation_figures",
     "find_adapter",

@@ -45,6 +45,32 @@ def call_factory(name: str, n_classes: int, kind: type) -> Any:
     return made
 
 
+def check_network(name: str, outputs: tuple[int, ...], n_classes: int, *, trainable: bool) -> None:
+    """Refuse before the first epoch rather than in it a network that does not fit the labels.
+
+    Parameters
+    ----------
+    name : str
+        As given by ``--model``.
+    outputs : tuple of int
+        The shape of what it gives of one image.
+    n_classes : int
+    trainable : bool
+        Whether it has parameters to train.
+
+    Raises
+    ------
+    OptionError
+    """
+    if outputs != (n_classes,):
+        raise OptionError(
+            f"--model {name} gives outputs of shape {outputs} of an image; needed: ({n_classes},), "
+            f"a logit for each of the {n_classes} classes of the labels."
+        )
+    if not trainable:
+        raise OptionError(f"--model {name} has no parameters to train.")
+
+
 def _told(error: Exception) -> str:
     """Say what went wrong and where: the traceback is not shown."""
     last = extract_tb(error.__traceback__)[-1]
