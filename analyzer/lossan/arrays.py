@@ -23,7 +23,6 @@ def to_numpy(values: Any) -> Any:
     [1, 2]
     """
     if isinstance(values, np.ndarray | _TAKEN):
-        values = unmasked(values)
         return values if isinstance(values, np.ndarray) else np.asarray(values)
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(values, torch.Tensor):
@@ -45,7 +44,7 @@ def floats(name: str, values: Any) -> NDArray[np.float32]:
         For another shape than (n,) or (n, 1), or what is neither integers nor floats.
     """
     try:
-        given = to_numpy(values)
+        given = to_numpy(unmasked(values))
         if given.dtype.kind in _NO_NUMBERS:
             _refuse_others(name, given)
         numbers = np.array(given, np.float32)
@@ -87,7 +86,8 @@ def ids_or_labels(name: str, values: Any) -> NDArray[np.int64] | pa.Array:
         As `names`.
     """
     array = values if isinstance(values, _TAKEN) else to_numpy(values)
-    if isinstance(array, np.ndarray) and array.dtype.kind == "i" and array.ndim == 1:
+    plain = isinstance(array, np.ndarray) and not isinstance(array, np.ma.MaskedArray)
+    if plain and array.dtype.kind == "i" and array.ndim == 1:
         return array.astype(np.int64)
     column = names(name, array)
     if pa.types.is_integer(column.type) and not column.null_count and len(column):

@@ -15,6 +15,19 @@ def is_text(kind: pa.DataType) -> bool:
     )
 
 
+def kind_word(kind: pa.DataType) -> str:
+    """Say in a word what a column holds.
+
+    Examples
+    --------
+    >>> kind_word(pa.int64()), kind_word(pa.large_string())
+    ('integers', 'strings')
+    """
+    if pa.types.is_integer(kind):
+        return "integers"
+    return "strings" if is_text(kind) else str(kind)
+
+
 def ids_fault(name: str, kind: pa.DataType) -> Fault:
     """Say that a column cannot hold ids or labels."""
     what = (

@@ -55,7 +55,7 @@ def detect(
     rows = None
     logs, names = map(list, zip(*wholes(logs), strict=True))
     if len(logs) > 1:  # contradictions are told before the work begins
-        joined, rows = lay_end_to_end(logs)
+        joined, rows = lay_end_to_end(logs, names)
     features = [features_of(log.loss, early_epochs=config.early_epochs) for log in logs]
     from threadpoolctl import threadpool_limits
 

@@ -6,7 +6,7 @@ from typing import final
 import numpy as np
 import pyarrow as pa
 
-from lossan.columns import is_text
+from lossan.columns import kind_word
 from lossan.errors import RecorderError
 from lossan.pending import Column
 
@@ -65,11 +65,5 @@ def kinds_of(columns: Mapping[str, Column | pa.DataType]) -> dict[str, str]:
         if isinstance(column, np.ndarray):
             found[field] = "integers"
         elif not pa.types.is_null(kind := getattr(column, "type", column)):
-            found[field] = _word(kind)
+            found[field] = kind_word(kind)
     return found
-
-
-def _word(kind: pa.DataType) -> str:
-    if pa.types.is_integer(kind):
-        return "integers"
-    return "strings" if is_text(kind) else str(kind)

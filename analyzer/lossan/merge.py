@@ -9,18 +9,25 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lossan.build import Draft, duplicate_fault, finish
+from lossan.columns import kind_word
 from lossan.errors import Fault, LogError
 from lossan.losslog import FLOAT_CHANNELS, STATIC_FIELDS, Coded, LossLog
 
 
 def merge_logs(
-    logs: Sequence[LossLog], *, duplicates: str = "error", source: str = "the merged log"
+    logs: Sequence[LossLog],
+    *,
+    names: Sequence[str] | None = None,
+    duplicates: str = "error",
+    source: str = "the merged log",
 ) -> LossLog:
     """Merge logs that each hold a part of the samples or of the epochs.
 
     Parameters
     ----------
     logs : sequence of LossLog
+    names : sequence of str, optional
+        What to call each of them in an error; "log 1" and so on if not given.
     duplicates : {"error", "last"}
         What to do where two logs observed the same sample at the same epoch.
     source : str
@@ -35,19 +42,26 @@ def merge_logs(
     LogError
         With every contradiction between the logs.
     """
+    names = [f"log {k + 1}" for k in range(len(logs))] if names is None else names
     faults: list[Fault] = []
-    kinds = {str(log.sample_id.type) for log in logs}
-    modes = {log.recorded or "not stated" for log in logs}
+    kinds = _first_of_each([kind_word(log.sample_id.type) for log in logs], names)
+    modes = _first_of_each([log.recorded or "not stated" for log in logs], names)
     if len(kinds) > 1:
-        faults.append(Fault("type", "sample ids are integers in some logs, strings in others."))
+        faults.append(Fault("type", f"sample ids have different types: {', '.join(kinds)}."))
     if len(modes) > 1:
-        shown = ", ".join(sorted(modes))
-        faults.append(Fault("recorded", f"the logs were recorded in different ways: {shown}."))
+        message = f"the logs were recorded in different ways: {', '.join(modes)}."
+        faults.append(Fault("recorded", message))
     if faults:
         raise LogError(source, faults)
     if are_parts(logs):
-        return join_parts(logs, source=source)
-    return finish(_cell_by_cell(logs, duplicates), "merged").unwrap(source)
+        return join_parts(logs, names=names, source=source)
+    return finish(_cell_by_cell(logs, names, duplicates), "merged").unwrap(source)
+
+
+def _first_of_each(values: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return each value once, in order, with the first log that has it."""
+    first = dict(zip(reversed(values), reversed(names), strict=True))
+    return [f"{value} ({first[value]})" for value in sorted(first)]
 
 
 def are_parts(logs: Sequence[LossLog]) -> bool:
@@ -66,7 +80,7 @@ def are_parts(logs: Sequence[LossLog]) -> bool:
     return bool(pc.count_distinct(ids).as_py() == len(ids))
 
 
-def join_parts(logs: Sequence[LossLog], *, source: str) -> LossLog:
+def join_parts(logs: Sequence[LossLog], *, names: Sequence[str], source: str) -> LossLog:
     """Merge logs of which `are_parts` holds, as `merge_logs` does.
 
     Raises
@@ -74,7 +88,7 @@ def join_parts(logs: Sequence[LossLog], *, source: str) -> LossLog:
     LogError
         With every contradiction between the logs.
     """
-    draft = _side_by_side(logs) or _cell_by_cell(logs, "error")
+    draft = _side_by_side(logs) or _cell_by_cell(logs, names, "error")
     return finish(draft, "merged").unwrap(source)
 
 
@@ -117,21 +131,19 @@ def _codes(coded: Coded, values: pa.Array) -> NDArray[np.int32]:
     return found
 
 
-def _cell_by_cell(logs: Sequence[LossLog], duplicates: str) -> Draft:
+def _cell_by_cell(logs: Sequence[LossLog], names: Sequence[str], duplicates: str) -> Draft:
     """Put logs together that may share samples, epochs, or both."""
     faults: list[Fault] = []
     ids = pc.unique(pa.chunked_array([log.sample_id for log in logs]))
     epochs = np.unique(np.concatenate([log.epochs for log in logs]))
-    places = [_Place(log, ids, epochs) for log in logs]
+    places = [_Place(log, name, ids, epochs) for log, name in zip(logs, names, strict=True)]
     shape = (len(epochs), len(ids))
     loss = np.full(shape, np.nan, np.float32)
     repeated, first = 0, ""
-    for place in places:
+    for number, place in enumerate(places):
         clash = ~np.isnan(place.read(loss)) & ~np.isnan(place.log.loss.T)
         if clash.any() and not repeated:
-            epoch, sample = (int(i[0]) for i in np.nonzero(clash))
-            sample_id = place.log.sample_id[sample].as_py()
-            first = f"sample {sample_id!r} at epoch {place.log.epochs[epoch]}"
+            first = _first_clash(places[:number], place, clash)
         repeated += int(clash.sum())
         place.write(loss, place.log.loss.T, ~np.isnan(place.log.loss.T))
     if repeated and duplicates == "error":
@@ -148,16 +160,40 @@ def _cell_by_cell(logs: Sequence[LossLog], duplicates: str) -> Draft:
     )
 
 
+def _first_clash(before: Sequence["_Place"], place: "_Place", clash: NDArray[np.bool_]) -> str:
+    """Name the first cell that a log and one before it observed, and both logs."""
+    row, column = (int(i[0]) for i in np.nonzero(clash))
+    epoch, sample = place.log.epochs[row], place.samples[column]
+    earlier = next(p.name for p in before if p.observes(epoch, sample))
+    sample_id = place.log.sample_id[column].as_py()
+    return f"sample {sample_id!r} at epoch {epoch} in {earlier} and {place.name}"
+
+
 class _Place:
     """Where the samples and epochs of one log stand in the merged one."""
 
-    def __init__(self, log: LossLog, ids: pa.Array, epochs: NDArray[np.int64]) -> None:
+    def __init__(self, log: LossLog, name: str, ids: pa.Array, epochs: NDArray[np.int64]) -> None:
         self.log = log
+        self.name = name
         self.samples = pc.index_in(log.sample_id, value_set=ids).to_numpy(zero_copy_only=False)
         self._cells = np.ix_(np.searchsorted(epochs, log.epochs), self.samples)
 
     def read(self, matrix: NDArray[Any]) -> NDArray[Any]:
         return matrix[self._cells]
+
+    def observes(self, epoch: int, sample: int) -> bool:
+        """Tell whether it has the loss of the merged log's sample at an epoch."""
+        rows, columns = self.samples == sample, self.log.epochs == epoch
+        return bool((~np.isnan(self.log.loss[rows][:, columns])).any())
+
+    def spread(self, field: str, n_samples: int) -> pa.Array | None:
+        """Return a column of the log with a place for each sample of the merged one."""
+        values = getattr(self.log, field)
+        if values is None:
+            return None
+        rows = np.full(n_samples, -1, np.int64)
+        rows[self.samples] = np.arange(len(self.samples))
+        return values.take(pa.array(rows, mask=rows < 0))
 
     def write(self, matrix: NDArray[Any], values: NDArray[Any], where: NDArray[np.bool_]) -> None:
         matrix[self._cells] = np.where(where, values, matrix[self._cells])
@@ -166,29 +202,45 @@ class _Place:
 def _static(places: list[_Place], ids: pa.Array, faults: list[Fault]) -> dict[str, pa.Array]:
     found: dict[str, pa.Array] = {}
     for field in STATIC_FIELDS:
-        for place in places:
-            values = getattr(place.log, field)
-            if values is None:
-                continue
-            rows = np.full(len(ids), -1, np.int64)
-            rows[place.samples] = np.arange(len(place.samples))
-            spread = values.take(pa.array(rows, mask=rows < 0))
-            if field not in found or found[field].null_count == len(ids):
-                found[field] = spread
-                continue
-            if spread.null_count == len(ids):
-                continue  # a column without values has no type of its own either
-            if spread.type != found[field].type:
-                faults.append(Fault("type", f"{field} has different types in the logs."))
-                break
-            differs = pc.fill_null(pc.not_equal(found[field], spread), False)
-            count = int(pc.sum(differs).as_py() or 0)
-            if count:
-                first = ids.filter(differs)[0].as_py()
-                message = f"{field} differs between the logs for {count} samples, first {first!r}."
-                faults.append(Fault(f"{field}_changes", message, count))
-            found[field] = pc.coalesce(found[field], spread)
+        spread = [(place, place.spread(field, len(ids))) for place in places]
+        # a column without values has no type of its own either
+        known = [(p.name, v) for p, v in spread if v is not None and v.null_count < len(v)]
+        kinds = _first_of_each([kind_word(v.type) for _, v in known], [name for name, _ in known])
+        if len(kinds) > 1:
+            message = f"{field} has different types in the logs: {', '.join(kinds)}."
+            faults.append(Fault("type", message))
+        elif known:
+            found[field] = pc.coalesce(*(values for _, values in known))
+            _tell_changes(field, found[field], known, ids, faults)
+        elif any(values is not None for _, values in spread):
+            found[field] = next(values for _, values in spread if values is not None)
     return found
+
+
+def _tell_changes(
+    field: str,
+    agreed: pa.Array,
+    known: list[tuple[str, pa.Array]],
+    ids: pa.Array,
+    faults: list[Fault],
+) -> None:
+    """Tell of samples for which a log says something else than the first that says anything."""
+    for name, values in known:
+        differs = pc.fill_null(pc.not_equal(agreed, values), False)
+        count = int(pc.sum(differs).as_py() or 0)
+        if not count:
+            continue
+        row = pc.index(differs, True).as_py()
+        first = next(n for n, v in known if v[row].is_valid)
+        faults.append(
+            Fault(
+                f"{field}_changes",
+                f"{field} differs between the logs for {count} sample{'s' * (count > 1)}, first "
+                f"{ids[row].as_py()!r}: {agreed[row].as_py()!r} in {first}, "
+                f"{values[row].as_py()!r} in {name}.",
+                count,
+            )
+        )
 
 
 def _channels(places: list[_Place], shape: tuple[int, int]) -> dict[str, NDArray[np.float32]]:
@@ -208,8 +260,10 @@ def _predicted(places: list[_Place], shape: tuple[int, int], faults: list[Fault]
     if not holders:
         return None
     coded = [p.log.predicted for p in holders if p.log.predicted is not None]
-    if len({str(c.values.type) for c in coded}) > 1:
-        faults.append(Fault("type", "predicted has different types in the logs."))
+    kinds = _first_of_each([kind_word(c.values.type) for c in coded], [p.name for p in holders])
+    if len(kinds) > 1:
+        message = f"predicted has different types in the logs: {', '.join(kinds)}."
+        faults.append(Fault("type", message))
         return None
     values = pc.unique(pa.chunked_array([c.values for c in coded]))
     matrix = np.full(shape, -1, np.int32)

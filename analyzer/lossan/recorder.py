@@ -287,7 +287,7 @@ class Recorder:
         else:
             print(
                 f"lossan: {self.n_epochs} ended epochs are safe in {self._folder.path}; go on "
-                "with Recorder(..., resume=True).",
+                "with resume=True, or lossan train --resume.",
                 file=sys.stderr,
             )
 

@@ -18,13 +18,17 @@ _TOGETHER = "the logs together"
 _SMALL = 10  # times smaller than the largest: such a log does not widen the interval
 
 
-def lay_end_to_end(logs: Sequence[LossLog]) -> tuple[LossLog, list[Rows]]:
+def lay_end_to_end(
+    logs: Sequence[LossLog], names: Sequence[str] | None = None
+) -> tuple[LossLog, list[Rows]]:
     """Put the epochs of one log after those of the other.
 
     Parameters
     ----------
     logs : sequence of LossLog
         Of the same samples, or of parts of them.
+    names : sequence of str, optional
+        As `merge_logs` takes them.
 
     Returns
     -------
@@ -45,7 +49,7 @@ def lay_end_to_end(logs: Sequence[LossLog]) -> tuple[LossLog, list[Rows]]:
         epochs = np.arange(at, at + log.n_epochs)
         shifted.append(replace(log, epochs=epochs, metadata=kept))
         at += log.n_epochs
-    joined = merge_logs(shifted, source=_TOGETHER)
+    joined = merge_logs(shifted, names=names, source=_TOGETHER)
     return joined, [places_among(joined.sample_id, log.sample_id) for log in logs]
 
 
@@ -68,15 +72,15 @@ def wholes(logs: Sequence[LossLog]) -> list[tuple[LossLog, str]]:
     LogError
         Where parts of one contradict each other.
     """
-    return [
-        (
-            logs[group[0]]
-            if len(group) == 1
-            else join_parts([logs[k] for k in group], source=_TOGETHER),
-            f"log{'s' * (len(group) > 1)} {', '.join(str(k + 1) for k in group)}",
-        )
-        for group in _groups(logs)
-    ]
+    return [_whole(logs, group) for group in _groups(logs)]
+
+
+def _whole(logs: Sequence[LossLog], group: list[int]) -> tuple[LossLog, str]:
+    if len(group) == 1:
+        return logs[group[0]], f"log {group[0] + 1}"
+    names = [f"log {k + 1}" for k in group]
+    joined = join_parts([logs[k] for k in group], names=names, source=_TOGETHER)
+    return joined, f"logs {', '.join(str(k + 1) for k in group)}"
 
 
 def _groups(logs: Sequence[LossLog]) -> list[list[int]]:

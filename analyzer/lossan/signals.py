@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from lossan.columns import kind_word
 from lossan.losslog import FLOAT_CHANNELS, Coded, LossLog
 
 Matrix = NDArray[np.float64]
@@ -67,11 +68,8 @@ def _incomparable(predicted: pa.Array, given: Coded | None) -> str | None:
     if given is None:
         return None
     if predicted.type != given.values.type:
-        kinds = [
-            "integers" if pa.types.is_integer(k) else "strings"
-            for k in (predicted.type, given.values.type)
-        ]
-        return f"they are {kinds[0]}, the labels {kinds[1]}; record both alike"
+        own, others = kind_word(predicted.type), kind_word(given.values.type)
+        return f"they are {own}, the labels {others}; record both alike"
     if not pc.any(pc.is_in(predicted, value_set=given.values)).as_py():
         return (
             f"none of them is ever a label; the first is {predicted[0].as_py()!r}, the first "

@@ -93,7 +93,9 @@ def test_one_log_is_itself():
 
 def test_cells_observed_twice_are_counted_and_the_first_named():
     log = whole(gaps=False)
-    with pytest.raises(LogError, match=r"8 rows repeat .* first sample 'é10' at epoch 1"):
+    with pytest.raises(
+        LogError, match=r"8 rows repeat .* first sample 'é10' at epoch 1 in log 1 and log 2\."
+    ):
         merge_logs([log, log.select(np.array([2, 5]))], source="m")
 
 
@@ -129,26 +131,34 @@ def test_values_that_contradict_are_counted_and_the_first_named(field):
         for v in ([7, 8, None], [9, 9, 9])
     )
     other = replace(other, epochs=np.array([3, 4]))
-    with pytest.raises(LogError, match=f"{field} differs .* for 2 samples, first 1"):
+    with pytest.raises(
+        LogError, match=f"{field} differs .* for 2 samples, first 1: '?7'? in log 1, '?9'? in log 2"
+    ):
         merge_logs([one, other])
 
 
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        (({"sample_id": [1]}, {"sample_id": ["a"]}), "ids are integers in some logs, strings in"),
-        (({"label": [1]}, {"label": ["a"]}), "label has different types"),
+        (
+            ({"sample_id": [1]}, {"sample_id": ["a"]}),
+            r"ids have different types: integers \(log 1\), strings \(log 2\)",
+        ),
+        (
+            ({"label": [1]}, {"label": ["a"]}),
+            r"label has different types in the logs: integers \(log 1\), strings \(log 2\)",
+        ),
         (
             ({"predicted": [[1, 2]]}, {"predicted": [["a", "b"]]}),
-            "predicted has different types",
+            r"predicted has different types in the logs: integers \(log 1\), strings \(log 2\)",
         ),
         (
             ({"metadata": {"recorded": "train"}}, {"metadata": {"recorded": "eval"}}),
-            "in different ways: eval, train",
+            r"in different ways: eval \(log 2\), train \(log 1\)",
         ),
         (
             ({"metadata": {}}, {"metadata": {"recorded": "eval"}}),
-            "in different ways: eval, not stated",
+            r"in different ways: eval \(log 2\), not stated \(log 1\)",
         ),
     ],
 )

@@ -123,3 +123,21 @@ def test_a_warning_points_at_the_callers_own_line(tmp_path):
     with pytest.warns(RecordingWarning) as of_closing:
         recorder.close()
     assert {told.filename for told in [*of_an_epoch, *of_closing]} == {__file__}
+
+
+@pytest.mark.filterwarnings("ignore:.*have no label")
+def test_what_a_mask_hides_is_unknown(tmp_path):
+    hidden = [False, True, False]
+    with Recorder(tmp_path / "run.parquet", recorded="train") as recorder:
+        for _ in range(2):
+            recorder.record(
+                [1, 2, 3],
+                np.ma.MaskedArray([0.5, 1.0, 1.5], hidden),
+                labels=np.ma.MaskedArray([1, 0, 2], hidden),
+                predicted=np.ma.MaskedArray([1, 1, 2], hidden),
+            )
+            recorder.end_epoch()
+    log = read_log(tmp_path / "run.parquet")
+    assert log.label.to_pylist() == [1, None, 2]
+    np.testing.assert_array_equal(np.isnan(log.loss).all(axis=1), hidden)
+    assert log.predicted.codes[1].tolist() == [-1, -1]

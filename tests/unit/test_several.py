@@ -110,7 +110,7 @@ def test_train_and_eval_logs_go_together():
 def test_labels_that_differ_are_refused():
     loss = np.random.default_rng(0).random((4, 3))
     one, other = (build_log(loss, label=label) for label in (["a"] * 4, ["a", "b", "a", "a"]))
-    with pytest.raises(LogError, match="label differs between the logs for 1 samples, first 1"):
+    with pytest.raises(LogError, match="label differs between the logs for 1 sample, first 1"):
         analyze([one, other])
 
 

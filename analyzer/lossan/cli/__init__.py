@@ -28,6 +28,7 @@ from lossan.cli import (
     _tables,
     _train,
 )
+from lossan.cli._common import orderly_end
 from lossan.errors import LossanError, RecordingWarning
 
 # What typer raises for bad usage; which package holds the class depends on typer's version.
@@ -88,7 +89,7 @@ def run(arguments: Sequence[str]) -> int:
         # a character the terminal's or the pipe's encoding lacks is no reason to stop
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        with warnings.catch_warnings():
+        with orderly_end(), warnings.catch_warnings():
             _tell_warnings()
             code = typer.main.get_command(app)(
                 args=list(arguments), prog_name="lossan", standalone_mode=False

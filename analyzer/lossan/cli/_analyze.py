@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 
 @common.reads_log
-@common.orderly_end()
 def analyze(
     logs: Annotated[
         list[str],

@@ -94,7 +94,8 @@ def merge(
         part = tuple(f for f in found.faults if f.code not in ("one_epoch", "all_nan"))
         return replace(found, faults=part).unwrap(shard)
 
-    log = merge_logs(read_logs(shards, read), duplicates=reading["duplicates"])
+    logs = read_logs(shards, read)
+    log = merge_logs(logs, names=shards, duplicates=reading["duplicates"])
     write_log(log, output)
     typer.echo(f"Wrote {log.n_samples:,} samples x {log.n_epochs} epochs to {output}", err=True)
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end an analysis in order: a message, an exit code and nothing left behind."""
+"""Ctrl-C and SIGTERM end a command in order: a message, an exit code and nothing left behind."""
 
 import os
 import signal
@@ -24,6 +24,19 @@ def wait(*_):
 if __name__ == "__main__":
     pipeline.detect = _run.fit = wait
     sys.exit(run(sys.argv[1:]))
+"""
+# a conversion that has begun to write
+WRITING = """
+import sys, time
+import pyarrow.parquet as pq
+from lossan.cli import run
+
+def wait(*_, **__):
+    print("ready", flush=True)
+    time.sleep(60)
+
+pq.ParquetWriter.write_table = wait
+sys.exit(run(sys.argv[1:]))
 """
 IMPORTING = """
 import sys, time
@@ -77,6 +90,21 @@ def test_an_analysis_ends_in_order(tmp_path, engine, signum):
     assert process.returncode == 130
     assert not out.exists()
     assert not list(spill.iterdir())
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_conversion_leaves_no_part_of_a_file(tmp_path, signum):
+    source, folder = tmp_path / "log", tmp_path / "out"
+    pq.write_table(pa.table({"sample_id": [1, 2], "loss": [[0.5, 1.5], [2.0, 1.0]]}), source)
+    folder.mkdir()
+    process = start(tmp_path, WRITING, "convert", str(source), str(folder / "out.parquet"))
+    assert process.stdout.readline() == "ready\n"
+    assert list(folder.iterdir())
+    process.send_signal(signum)
+    _, said = process.communicate(timeout=60)
+    assert said == "error: interrupted; nothing half-written stays behind.\n"
+    assert process.returncode == 130
+    assert not list(folder.iterdir())
 
 
 @pytest.mark.parametrize("signum", ["SIGINT", "SIGTERM"])
