@@ -1,8 +1,9 @@
 """One tree of errors; whatever a user can mend is a `LossanError`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from typing import Any
 
 
 class LossanError(Exception):
@@ -85,6 +86,28 @@ class Fault:
     def inside(self, where: str) -> "Fault":
         """Say in which of several files or logs it is."""
         return replace(self, message=f"{where}: {self.message}")
+
+
+def each_of(calls: Iterable[Callable[[], Any]]) -> list[Any]:
+    """Call each, as reading several files, and tell at once of all that fail.
+
+    Raises
+    ------
+    LossanError
+        What one call raised, or one with the messages of several.
+    """
+    done, errors = [], []
+    for call in calls:
+        try:
+            done.append(call())
+        except LossanError as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        lines = "\n".join(f"  {i}. {error}" for i, error in enumerate(errors, 1))
+        raise LossanError(f"{len(errors)} things that were given cannot be used:\n{lines}")
+    return done
 
 
 def fault_text(where: str, faults: Sequence[Fault]) -> str:

@@ -26,15 +26,16 @@ def apply(
     ] = False,
 ) -> None:
     """Write the corrected labels: label, original_label and the reason."""
+    from lossan.errors import each_of
     from lossan.io import read_labels, write_labels
     from lossan.review import apply_decisions, open_decisions, outcomes
 
-    log = open_decisions(decisions)
+    table, log = each_of([lambda: read_labels(labels), lambda: open_decisions(decisions)])
     for original in (labels, log.path):
         common.refuse_same(output, original)
     common.refuse_parts(output, log.path.parent)
     applied = apply_decisions(
-        read_labels(labels),
+        table,
         outcomes(log.decisions),
         conflicts=conflicts,
         keep_excluded=keep_excluded,

@@ -1,6 +1,7 @@
 """``lossan compare``."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +32,7 @@ def compare(
 ) -> None:
     """Hold training runs against each other on their test set; the first is the baseline."""
     from lossan.compare import compare_runs
+    from lossan.errors import each_of
     from lossan.io import atomic_file
     from lossan.training import read_history
 
@@ -39,8 +41,11 @@ def compare(
 
         check_report()
     named = dict(map(_seeds, runs))
-    sets = {name: [read_history(log) for log in logs] for name, logs in named.items()}
-    summary, curves = compare_runs(sets, None if test is None else _groups(test))
+    histories = [partial(read_history, log) for logs in named.values() for log in logs]
+    groups = [] if test is None else [partial(_groups, test)]
+    read = iter(each_of([*histories, *groups]))
+    sets = {name: [next(read) for _ in logs] for name, logs in named.items()}
+    summary, curves = compare_runs(sets, next(read, None))
     if output is not None:
         with atomic_file(output) as file:
             file.write(_page(summary, curves).encode())

@@ -1,11 +1,14 @@
 """``lossan corrupt`` and ``lossan evaluate``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lossan.cli import _common as common
+
+if TYPE_CHECKING:
+    from lossan.io import LabelsTable
 
 
 def corrupt(
@@ -45,11 +48,14 @@ def evaluate(
     """Hold findings against the known truth."""
     from lossan.cli._analyze import print_evaluation
     from lossan.cli._show import console
+    from lossan.errors import each_of
     from lossan.io import read_findings, read_labels
     from lossan.judge import judge
 
-    table = read_findings(findings)
-    labels = None if truth is None else read_labels(truth, needed=("sample_id",))
+    def known() -> "LabelsTable | None":
+        return None if truth is None else read_labels(truth, needed=("sample_id",))
+
+    table, labels = each_of([lambda: read_findings(findings), known])
     judged = judge(table, labels, str(findings))
     if as_json:
         print(judged.evaluation.model_dump_json(indent=2))

@@ -219,3 +219,20 @@ def test_features_of_a_list_are_those_of_an_array():
     loss = [[4, 3, 1, 0], [1, 1, 1, 1]]
     found, expected = (compute_features(values).values for values in (loss, np.array(loss, float)))
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("compare a.log b.log --test c.csv", ["a.log.history", "b.log.history", "c.csv"]),
+        ("apply a.csv b.jsonl -o c.csv", ["a.csv", "b.jsonl"]),
+        ("evaluate a --truth b.csv", ["a: there", "b.csv: there"]),
+    ],
+)
+def test_all_files_that_are_missing_are_told_at_once(command, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(command.split()) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {len(told)} things that were given cannot be used:\n")
+    assert all(f"  {i}. {name}" in said for i, name in enumerate(told, 1))
+    assert not list(tmp_path.iterdir())
