@@ -56,7 +56,7 @@ def _message(error: Any, model: type[BaseModel], what: str) -> str:
             return f"{what} has no parameter {name!r}; it takes none"
         return f"{what} has no parameter {name!r}; {hint(name, model.model_fields)}"
     if not name:  # a rule between several options, which says it all
-        return f"{what}: {error['ctx']['error']}"
+        return f"{what}: {error.get('ctx', {}).get('error', error['msg'])}"
     if error["type"] == "missing":
         return f"{what} needs the parameter {name!r}, which is not given"
     field = model.model_fields.get(str(error["loc"][0]))

@@ -1,10 +1,12 @@
 """A detector on a log, on each of its classes, or on several logs together."""
 
+import copy
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lossan.config import AnalyzeConfig
 from lossan.detectors import (
@@ -20,9 +22,9 @@ from lossan.detectors import (
 )
 from lossan.errors import DetectorError, OptionError, some_of
 from lossan.features import Features, features_of
-from lossan.losslog import LossLog
+from lossan.losslog import FLOAT_CHANNELS, Coded, LossLog
 from lossan.several import combine, lay_end_to_end, mean_features, wholes
-from lossan.signals import comparable, complete
+from lossan.signals import class_names, comparable, complete
 
 
 def detect(
@@ -117,7 +119,7 @@ def _by_class(detector: Detector, log: LossLog, context: Context) -> Detection:
     if coded is None:
         raise DetectorError("by_class needs labels, which this log does not have.")
     # of a part alone it could not be told how many classes there are
-    log = replace(log, metadata={"classes": coded.values.to_pylist(), **log.metadata})
+    log = replace(log, metadata={**log.metadata, "classes": class_names(log)})
     score = np.full(log.n_samples, np.nan)
     flagged = np.zeros(log.n_samples, bool)
     probability = np.full(log.n_samples, np.nan)
@@ -171,16 +173,33 @@ def _of_all(
 
 def _run(detector: Detector, log: LossLog, context: Context) -> Detection:
     """Run a detector; refuse what a plug-in must not return."""
+    ours = type(detector) in BUILT_IN.values()  # held to all of this by tests
     with blamed(type(detector)):
-        found: Any = detector.detect(log, context)
+        found: Any = detector.detect(*((log, context) if ours else _guarded(log, context)))
     problems = [*_problems(found, log.n_samples)]
-    if not problems and type(detector) not in BUILT_IN.values():  # ours are held to it by tests
+    if not problems and not ours:
         problems = [*output(found), *ranking(found)]
     if problems:
         raise DetectorError(
             f"the detector {detector.name} cannot be used: {'; '.join(problems)}. {TELL_ITS_AUTHOR}"
         )
     return cast(Detection, found)
+
+
+def _guarded(log: LossLog, context: Context) -> tuple[LossLog, Context]:
+    """Return them with arrays that refuse to be written to, which would change the user's own."""
+    arrays = {name: getattr(log, name) for name in ("loss", "epochs", *FLOAT_CHANNELS)}
+    kept: dict[str, Any] = {n: _read_only(v) for n, v in arrays.items() if v is not None}
+    if log.predicted is not None:
+        kept["predicted"] = Coded(_read_only(log.predicted.codes), log.predicted.values)
+    own = replace(log, metadata=copy.deepcopy(dict(log.metadata)), **kept)
+    return own, replace(context, features=Features(_read_only(context.features.values)))
+
+
+def _read_only(values: NDArray[Any]) -> NDArray[Any]:
+    view = values.view()
+    view.flags.writeable = False
+    return view
 
 
 def _problems(found: Any, n_samples: int) -> Iterator[str]:
@@ -194,7 +213,9 @@ def _problems(found: Any, n_samples: int) -> Iterator[str]:
     for name, kind in wanted.items():
         values: Any = getattr(found, name)
         shape, dtype = getattr(values, "shape", None), getattr(values, "dtype", type(values))
-        if shape != (n_samples,) or dtype != kind:
+        if type(values) is not np.ndarray:
+            yield f"it returned a {name} that is a {type(values).__name__}; expected an ndarray"
+        elif shape != (n_samples,) or dtype != kind:
             yield (
                 f"it returned a {name} of shape {shape} and type {dtype}; expected ({n_samples},) "
                 f"and {kind}"

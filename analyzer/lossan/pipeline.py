@@ -17,8 +17,8 @@ from lossan._version import __version__
 from lossan.config import AnalyzeConfig
 from lossan.describe import describe_features, describe_losses, describe_pairs, describe_scores
 from lossan.detect import detect
-from lossan.detectors import Detection, Detector, make
-from lossan.errors import OptionError
+from lossan.detectors import TELL_ITS_AUTHOR, Detection, Detector, declaration, make
+from lossan.errors import DetectorError, OptionError
 from lossan.features import Features
 from lossan.findings import MOST_SEQUENCES, findings_table, first_ranked, ranking
 from lossan.io import PICTURE, findings_folder, read_log, read_logs, write_findings, write_sequences
@@ -248,7 +248,7 @@ def analyze(
     OptionError, DetectorError
         For options that are not allowed, or a log the detector can say nothing about.
     """
-    own = detector if isinstance(detector, Detector) else None
+    own = _own(detector)
     config = AnalyzeConfig.parse(
         {
             "detector": own.name if own else detector,
@@ -280,6 +280,18 @@ def analyze(
         detector=DetectorSummary(name=chosen.name, parameters=_parameters(chosen, config, logs)),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _own(detector: str | Detector) -> Detector | None:
+    """Return a detector that was given as an object, held to what it must state of itself."""
+    if not isinstance(detector, Detector):
+        return None
+    if problems := [*declaration(type(detector))]:
+        raise DetectorError(
+            f"the detector {type(detector).__name__} cannot be used: {'; '.join(problems)}. "
+            f"{TELL_ITS_AUTHOR}"
+        )
+    return detector
 
 
 def _given(log: Any) -> list[Any]:

@@ -13,18 +13,24 @@ from lossan.losslog import FLOAT_CHANNELS, Coded, LossLog
 
 Matrix = NDArray[np.float64]
 _TINY = 1e-12
+_ROUNDED = 1e-5  # of a probability: what float32 may have lost of it and of the loss together
 
 
 def n_classes(log: LossLog) -> int | None:
     """Return how many classes the log knows of, None where it has neither labels nor names."""
+    return len(class_names(log)) or None
+
+
+def class_names(log: LossLog) -> list[Any]:
+    """Return the classes that the log states or, if they are more, that are given or predicted."""
     stated = log.metadata.get("classes")
-    named = len(stated) if isinstance(stated, list) else 0
+    named = stated if isinstance(stated, list) else []
     if log.coded_label is None:
-        return named or None
+        return named
     seen = log.coded_label.values
     if log.predicted is not None and log.predicted.values.type == seen.type:
         seen = pc.unique(pa.concat_arrays([seen, log.predicted.values]))
-    return max(len(seen), named)
+    return named if len(named) >= len(seen) else seen.to_pylist()
 
 
 def commonest(log: LossLog) -> float:
@@ -85,9 +91,10 @@ def losses(log: LossLog) -> Matrix:
 
 def label_probs(log: LossLog) -> Matrix:
     """Return the given label's probability: as logged, or exp(-loss) of cross-entropy."""
-    if log.label_prob is not None:
-        return log.label_prob.astype(np.float64)
-    return np.exp(-np.maximum(losses(log), 0))
+    prob = np.exp(-np.maximum(losses(log), 0))
+    if log.label_prob is None:
+        return prob
+    return np.where(np.isnan(log.label_prob), prob, log.label_prob).astype(np.float64)
 
 
 def margins(log: LossLog) -> Matrix:
@@ -110,8 +117,8 @@ def mistakes(log: LossLog) -> Matrix:
 def complete(log: LossLog, needs: tuple[str, ...]) -> LossLog:
     """Add the needed channels that follow from the loss of a two-class problem.
 
-    With p = exp(-loss) the given label's probability, the margin is log p - log (1 - p), and the
-    other class is predicted where it is negative.
+    With p the given label's probability, as logged or else exp(-loss), the margin is
+    log p - log (1 - p), and the other class is predicted where it is negative.
 
     Parameters
     ----------
@@ -123,10 +130,10 @@ def complete(log: LossLog, needs: tuple[str, ...]) -> LossLog:
     lacking = [channel for channel in needs if getattr(log, channel) is None]
     if not lacking or coded is None or len(coded.values) != 2 or n_classes(log) != 2:
         return log
-    prob = np.exp(-np.maximum(log.loss, _TINY))
+    prob = label_probs(log).astype(np.float32)
     found: dict[str, Any] = {
         "label_prob": prob,
-        "margin": two_class_margin(log.loss),
+        "margin": two_class_margin(log.loss, log.label_prob),
         "predicted_prob": np.maximum(prob, 1 - prob),
     }
     known = ~np.isnan(log.loss) & (coded.codes >= 0)[:, None]
@@ -135,10 +142,20 @@ def complete(log: LossLog, needs: tuple[str, ...]) -> LossLog:
     return replace(log, **{c: found[c] for c in lacking if c in found})
 
 
-def two_class_margin(loss: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return log p - log (1 - p) with p = exp(-loss), of any shape."""
-    loss = np.maximum(loss, _TINY)
-    return np.asarray(-loss - np.log(-np.expm1(-loss)))
+def two_class_margin(
+    loss: NDArray[np.float32], prob: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """Return log p - log (1 - p), of any shape, with p as logged or else exp(-loss).
+
+    Near 1 a loss says more of p than p itself does; where both say the same it is read from there.
+    """
+    floored = np.maximum(loss, _TINY)
+    margin = np.asarray(-floored - np.log(-np.expm1(-floored)))
+    if prob is None:
+        return margin
+    own = np.clip(prob.astype(np.float64), _TINY, 1 - _TINY)
+    other = np.abs(np.exp(-floored) - own) > _ROUNDED
+    return np.where(other, np.log(own) - np.log1p(-own), margin).astype(margin.dtype)
 
 
 def mean_observed(values: Matrix) -> NDArray[np.float64]:

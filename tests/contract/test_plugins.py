@@ -8,12 +8,13 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lossan import write_log
-from lossan.detectors import find, installed
+from lossan.detectors import Detection, Detector, find, installed
 from lossan.errors import DetectorError
-from lossan.testing import check_detector, planted_log
+from lossan.testing import ContractError, check_detector, planted_log
 
 SOURCE = Path(__file__).parents[1] / "example_plugin"
 
@@ -175,6 +176,14 @@ class Unwritable(Whole):
     class Parameters(Config):
         what: object = object()
 
+class Clashing(Whole):
+    name = "clashing"
+    class Parameters(Config):
+        seed: int = 5
+
+class Unhashable(Whole):
+    name, needs = "unhashable", (["margin"],)
+
 def function(log, context):
     return None
 """
@@ -190,6 +199,8 @@ PROBLEMS = [
     ("Astray", "astray", "needs is 'margin'; expected a tuple of names among label"),
     ("Numbered", "numbered", "summary is 3; expected one line of text"),
     ("Unwritable", "unwritable", "Parameters cannot be written as JSON"),
+    ("Clashing", "clashing", "parameters seed have names that options of every analysis have"),
+    ("Unhashable", "unhashable", "needs is (['margin'],); expected a tuple of names"),
 ]
 
 
@@ -223,3 +234,103 @@ def test_a_plugin_cannot_take_the_name_of_another(tmp_path, monkeypatch):
 def test_an_unknown_detector_is_told_with_what_there_is():
     with pytest.raises(DetectorError, match=r"no detector 'kmean'; .*Did you mean 'kmeans'\?"):
         find("kmean")
+
+
+LOUD = """
+import os
+import numpy as np
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+from lossan.config import Config
+from lossan.detectors import Detection, Detector
+
+print("hello from the import")
+
+class Loud(Detector):
+    name, summary, reference = "loud", "a summary", "a reference"
+
+    class Parameters(Config):
+        a: int = 0
+        many: list[int] = Field(default_factory=lambda: [1])
+        most: float = float("inf")
+
+        @model_validator(mode="after")
+        def _check(self):
+            if self.a == 2:
+                raise RuntimeError("no licence")
+            if self.a == 3:
+                raise PydanticCustomError("mine", "not three")
+            return self
+
+    def detect(self, log, context):
+        print("hello from detect")
+        score = context.features["f1_mean"].copy()
+        return Detection(score=score, flagged=score > np.median(score))
+
+class Unkept(Loud):
+    name = "unkept"
+
+    def __init__(self, parameters=None):
+        pass
+"""
+PANIC = "class Panic(BaseException):\n    pass\n\nraise Panic('from below')\n"
+
+
+@pytest.fixture
+def loud(tmp_path):
+    folder = tmp_path / "site"
+    points = {name: f"lossan_loud:{name.title()}" for name in ("loud", "unkept")}
+    points["panic"] = "lossan_panic:It"
+    install(folder, "lossan-loud", points, {"lossan_loud": LOUD, "lossan_panic": PANIC})
+    write_log(planted_log(), tmp_path / "log.parquet")
+    return folder
+
+
+def test_what_a_plugin_prints_is_no_result(loud, tmp_path):
+    rows = listed(loud)
+    assert rows["loud"]["parameters"] == {"a": 0, "many": [1], "most": "Infinity"}
+    assert rows["panic"]["problem"] == "it fails to import: Panic: from below"
+    done = lossan(loud, "analyze", tmp_path / "log.parquet", "-d", "loud", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["detector"]["name"] == "loud"
+    assert "hello from the import" in done.stderr
+    assert "hello from detect" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            ["loud", "--set", "a=2"],
+            "detector loud failed: RuntimeError: no licence. Tell its autho",
+        ),
+        (["loud", "--set", "a=3"], "the detector loud: not three"),
+        (["unkept"], "the detector unkept does not keep its parameters; its __init__ must call"),
+        (["lout"], "no detector 'lout'; "),
+    ],
+)
+def test_a_plugin_that_fails_before_it_runs_is_named(loud, tmp_path, arguments, told):
+    done = lossan(loud, "analyze", tmp_path / "log.parquet", "-d", *arguments)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"probability": [0.5] * 600}, "probability is of type list"),
+        ({"probability": np.full(600, 1, np.int64)}, "probability is of type int64; expected"),
+        ({"score": np.ma.MaskedArray(np.zeros(600))}, "score is of type MaskedArray"),
+    ],
+)
+def test_the_contract_tells_of_results_that_cannot_be_looked_at(fields, told):
+    class Returning(Detector):
+        name, summary, reference = "returning", "a summary", "a reference"
+
+        def detect(self, log, context):
+            found = {"score": context.features["f1_mean"], "flagged": np.zeros(log.n_samples, bool)}
+            return Detection(**found | fields)
+
+    with pytest.raises(ContractError, match=f"output: {told}"):
+        check_detector(Returning)

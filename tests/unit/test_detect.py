@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from lossan import analyze, build_log
@@ -82,7 +83,7 @@ ZEROS, NO = np.zeros(N), np.zeros(N, bool)
     [
         (Detection(score=ZEROS[1:], flagged=NO), r"a score of shape \(4,\)"),
         (Detection(score=ZEROS.astype("f4"), flagged=NO), "type float32; expected .* float64"),
-        (Detection(score=[0.0] * N, flagged=NO), "a score of shape None and type <class 'list'>"),
+        (Detection(score=[0.0] * N, flagged=NO), "a score that is a list; expected an ndarray"),
         (Detection(score=ZEROS, flagged=ZEROS), "a flagged of shape .* type float64"),
         (Detection(score=ZEROS, flagged=NO[:, None]), r"a flagged of shape \(5, 1\)"),
         (
@@ -199,3 +200,56 @@ def test_errors_of_several_logs_say_of_which():
     log = planted_log(n_classes=3, channels=True)
     with pytest.raises(DetectorError, match=r"^log 2: the detector aum needs margin"):
         analyze([log, replace(log, margin=None)], detector="aum")
+
+
+def writes_losses(log, context):
+    log.loss[np.isnan(log.loss)] = 0
+
+
+def writes_predictions(log, context):
+    log.predicted.codes[:] = 0
+
+
+def writes_features(log, context):
+    context.features.values[:] = 7
+
+
+@pytest.mark.parametrize("write", [writes_losses, writes_predictions, writes_features])
+@pytest.mark.parametrize("by_class", [False, True])
+def test_a_plugin_cannot_write_to_the_log(write, by_class):
+    class Writing(Given):
+        def detect(self, log, context):
+            write(log, context)
+            return super().detect(log, context)
+
+    log = planted_log(channels=True, gaps=0.1)
+    before = log.loss.copy(), log.predicted.codes.copy()
+    with pytest.raises(DetectorError, match="given failed: ValueError: assignment destination"):
+        analyze(log, detector=Writing(), by_class=by_class)
+    np.testing.assert_array_equal(log.loss, before[0])
+    np.testing.assert_array_equal(log.predicted.codes, before[1])
+
+
+def test_what_a_plugin_writes_to_metadata_is_its_own():
+    class Renaming(Given):
+        def detect(self, log, context):
+            log.metadata["recorded"] = "eval"
+            return super().detect(log, context)
+
+    log = planted_log(channels=True)
+    assert analyze(log, detector=Renaming()).summary.log.recorded == log.recorded
+
+
+@pytest.mark.parametrize("wrap", [np.ma.MaskedArray, pd.Series])
+def test_scores_that_are_no_plain_arrays_are_refused(wrap):
+    found = Detection(score=wrap(ZEROS), flagged=NO)
+    with pytest.raises(DetectorError, match=f"a score that is a {wrap.__name__}; expected an nda"):
+        analyze(small_log(), detector=Given(found))
+
+
+def test_a_detector_given_as_an_object_is_held_to_what_it_must_state():
+    class Forgotten(Given):
+        needs = "margin"
+
+    with pytest.raises(DetectorError, match="Forgotten cannot be used: needs is 'margin'"):
+        analyze(small_log(), detector=Forgotten())

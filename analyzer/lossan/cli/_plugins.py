@@ -51,7 +51,14 @@ def _parameters(kind: object) -> dict[str, object]:
 
     assert isinstance(kind, type)  # noqa: S101  (of an installed one)
     assert issubclass(kind, Detector)  # noqa: S101  (of an installed one)
-    return {name: field.default for name, field in kind.Parameters.model_fields.items()}
+    from pydantic_core import PydanticUndefined, to_json
+
+    defaults = {
+        name: field.get_default(call_default_factory=True)
+        for name, field in kind.Parameters.model_fields.items()
+    }
+    known = {k: None if v is PydanticUndefined else v for k, v in defaults.items()}
+    return dict(json.loads(to_json(known, fallback=str, inf_nan_mode="strings")))
 
 
 def _print(title: str, rows: list[dict[str, object]], *, as_json: bool, columns: list[str]) -> None:

@@ -1,11 +1,13 @@
 """The detectors: built-in ones in a dict, others by the entry-point group ``lossan.detectors``."""
 
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any
 
+from lossan.config import Config
 from lossan.detectors._aum import Aum
 from lossan.detectors._auto import Auto, FittedAuto
 from lossan.detectors._base import Context, Detection, Detector
@@ -46,6 +48,8 @@ _BUILT_IN: tuple[type[Detector], ...] = (
 )
 BUILT_IN: dict[str, type[Detector]] = {d.name: d for d in _BUILT_IN}
 GROUP = "lossan.detectors"
+# what is no fault of a plug-in, or says itself whose it is
+_OURS = (LossanError, MemoryError, KeyboardInterrupt, GeneratorExit)
 TELL_ITS_AUTHOR = "Tell its author: lossan.testing.check_detector shows it."
 
 __all__ = [
@@ -59,6 +63,7 @@ __all__ = [
     "Found",
     "KMeansDetector",
     "blamed",
+    "declaration",
     "find",
     "installed",
     "judge",
@@ -127,24 +132,35 @@ def find(name: str) -> type[Detector]:
 def make(name: str, settings: dict[str, Any]) -> Detector:
     """Return a detector with its parameters set; wrong ones are told with what is allowed."""
     kind = find(name)
-    parameters = kind.Parameters.parse(settings, f"the detector {name}")
     with blamed(kind):
-        return kind(parameters)
+        made = kind(kind.Parameters.parse(settings, f"the detector {name}"))
+    if not isinstance(getattr(made, "parameters", None), Config):
+        raise DetectorError(
+            f"the detector {name} does not keep its parameters; its __init__ must call that of "
+            f"Detector. {TELL_ITS_AUTHOR}"
+        )
+    return made
 
 
 @contextmanager
 def blamed(kind: type[Detector]) -> Iterator[None]:
     """Name a detector that is not ours, and its author's tool, in whatever it raises.
 
+    What it prints goes to standard error: standard output is for results alone.
+
     Raises
     ------
     DetectorError
     """
-    try:
+    if kind in _BUILT_IN:
         yield
-    except (Exception, SystemExit) as error:
-        if isinstance(error, LossanError | MemoryError) or kind in _BUILT_IN:
-            raise
+        return
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    except _OURS:
+        raise
+    except BaseException as error:
         name = getattr(kind, "name", kind.__name__)
         raise DetectorError(
             f"the detector {name} failed: {type(error).__name__}: {error}. {TELL_ITS_AUTHOR}"
@@ -153,9 +169,12 @@ def blamed(kind: type[Detector]) -> Iterator[None]:
 
 def _load(point: Any, brought_by: str) -> Found:
     try:
-        detector = point.load()
-        problems = [*declaration(detector)]
-    except (Exception, SystemExit) as error:  # noqa: BLE001  (no plug-in may end us)
+        with redirect_stdout(sys.stderr):
+            detector = point.load()
+            problems = [*declaration(detector)]
+    except (KeyboardInterrupt, MemoryError):
+        raise
+    except BaseException as error:  # noqa: BLE001  (no plug-in may end us)
         problem = f"it fails to import: {type(error).__name__}: {error}"
         return Found(point.name, brought_by, None, problem)
     if not problems and detector.name != point.name:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from lossan.detectors._base import Context, Detection
 from lossan.detectors._scored import CutParameters, ScoredDetector, Vector, check_apart, cut_scores
-from lossan.errors import DetectorError
+from lossan.errors import DetectorError, OptionError
 from lossan.losslog import LossLog
 from lossan.signals import margins, mean_observed
 
@@ -63,6 +63,13 @@ class Aum(ScoredDetector):
         assert isinstance(self.parameters, AumParameters)  # noqa: S101  (as Parameters states)
         chosen = self.parameters.threshold_class
         chosen = log.metadata.get("threshold_class") if chosen is None else chosen
+        given = self.parameters.model_fields_set
+        if "percentile" in given and (chosen is None or "cut" in given):
+            why = "the log has no threshold class" if chosen is None else "cut is given too"
+            raise OptionError(
+                f"percentile is {self.parameters.percentile:g}, but would not count: {why}. Leave "
+                "it out, or name the class of the threshold samples by threshold_class."
+            )
         if chosen is None:
             return super().detect(log, context)
         score = np.where(context.features.scorable, self.score(log, context), np.nan)

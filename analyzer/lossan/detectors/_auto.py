@@ -15,6 +15,7 @@ from lossan.detectors._epochs import EARLY, LEAST, early, sharp, sharpened, weig
 from lossan.detectors._evidence import Seen, lacking
 from lossan.detectors._firmness import Contradicted
 from lossan.detectors._gap import above_gap
+from lossan.evaluate import wilson
 from lossan.excess import fit_excess
 from lossan.losslog import LossLog
 from lossan.signals import commonest, n_classes
@@ -325,6 +326,7 @@ def _noise_rate(
     n = len(plain[0])
     high = max([*shares, most, *(_mirrored(mean, at) for mean in plain for at in (0.5, 1.0))])
     high = min(1.0, high + _Z * float(np.sqrt(high * (1 - high) / n)))
+    high = max(high, wilson(0, n)[1])  # that none is contradicted says little of a few samples
     if not shares:
         return 0.0, 0.0, high
     low = min(shares)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from lossan.detectors._base import Context, Detection, Detector
 from lossan.detectors._scored import check_apart
 from lossan.losslog import LossLog
-from lossan.signals import label_probs, mean_observed
+from lossan.signals import label_probs, mean_observed, n_classes
 
 
 @final
@@ -38,8 +38,8 @@ class Confident(Detector):
         assert coded is not None  # noqa: S101  (needs says so)
         own = mean_observed(label_probs(log))
         check_apart(self.name, np.where(context.features.scorable, own, np.nan))
-        other, prob = _rival(log)
-        usable = context.features.scorable & (coded.codes >= 0)
+        other, prob = _rival(log, own)
+        usable = context.features.scorable & (coded.codes >= 0) & ~np.isnan(own)
         n = max(int(coded.codes.max(initial=0)), int(other.max(initial=0))) + 1
         threshold = np.ones(n)  # of class j: the mean self-confidence of samples labelled j
         for code in range(n):
@@ -52,10 +52,15 @@ class Confident(Detector):
         return Detection(score=score, flagged=flagged & usable)
 
 
-def _rival(log: LossLog) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the class most often preferred to the given one, and its mean probability."""
+def _rival(log: LossLog, own: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the class most often preferred to the given one, and its mean probability.
+
+    Of two classes it is the other one, and has what the given one leaves.
+    """
     coded = log.coded_label
     assert coded is not None  # noqa: S101  (as needs states)
+    if len(coded.values) == 2 and n_classes(log) == 2:
+        return np.where(coded.codes < 0, -1, 1 - coded.codes), 1 - own
     assert log.predicted is not None  # noqa: S101  (as needs states)
     assert log.predicted_prob is not None  # noqa: S101  (as needs states)
     place = pc.fill_null(pc.index_in(log.predicted.values, value_set=coded.values), -1)
@@ -68,5 +73,6 @@ def _rival(log: LossLog) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         value = np.nan_to_num(log.predicted_prob[:, epoch].astype(np.float64))
         total[rows[there], codes[there, epoch]] += value[there]
     best = total.argmax(axis=1)
-    mean = total[rows, best] / np.maximum(log.n_observed, 1)
+    seen = ((log.predicted.codes >= 0) & ~np.isnan(log.predicted_prob)).sum(axis=1)
+    mean = total[rows, best] / np.maximum(seen, 1)
     return np.where(mean > 0, best, -1), mean

@@ -37,6 +37,8 @@ class Margins:
         What they are read or made from.
     others : float
         Over how many other classes 1 - p is spread, 1 where that does not matter.
+    elsewhere : float
+        The same for what has no margin in a log of margins: it is made of the loss.
     unit : float
         The median absolute margin of all epochs; 1 where that is 0.
     typical : ndarray of float64
@@ -45,6 +47,7 @@ class Margins:
 
     source: str
     others: float
+    elsewhere: float
     unit: float
     typical: Vector
 
@@ -55,10 +58,13 @@ class Margins:
         if complete(log, ("margin",)).margin is not None:
             source = "margin" if log.margin is not None else "two classes"
         others = _others(log, rows, source) if source in _PROBABILITIES else 1.0
-        firm = np.abs(cls(source, others, 1.0, np.ones(log.n_epochs)).against(log, rows).T)
+        elsewhere = _others(log, rows, "loss") if source == "margin" and _gaps(log, rows) else 1.0
+        plain = cls(source, others, elsewhere, 1.0, np.ones(log.n_epochs))
+        firm = np.abs(plain.against(log, rows).T)
         by_epoch = np.array([_middle(values) for values in firm])
         unit = _middle(firm)
-        return cls(source, others, unit, np.where(by_epoch > 0, by_epoch, unit) / unit)
+        typical = np.where(by_epoch > 0, by_epoch, unit) / unit
+        return cls(source, others, elsewhere, unit, typical)
 
     def against(self, log: LossLog, rows: Rows) -> Matrix:
         """Return how firmly each epoch contradicts the label, in units of what is typical.
@@ -67,8 +73,8 @@ class Margins:
         """
         against = np.empty((log.n_epochs, len(rows)), np.float32)
         for epoch, values in enumerate(against):
-            firmly = _firmly(log, rows, epoch, self.source)
-            values[:] = (firmly - np.log(self.others)) / self.unit
+            firmly = _firmly(log, rows, epoch, self.source, self.others, self.elsewhere)
+            values[:] = firmly / self.unit
         return against.T
 
 
@@ -79,23 +85,47 @@ def _middle(values: Matrix) -> float:
     return middle if middle > 0 else 1.0
 
 
-def _firmly(log: LossLog, rows: Rows, epoch: int, source: str) -> Vector:
-    """Return the margins of an epoch with the sign turned, NaN = not observed."""
+def _firmly(
+    log: LossLog, rows: Rows, epoch: int, source: str, others: float = 1.0, elsewhere: float = 1.0
+) -> Vector:
+    """Return the margins of an epoch with the sign turned, NaN = not observed.
+
+    What has a loss and not what the others are read from is made of the loss: left out it would
+    rank last, however high its losses are.
+    """
     loss = log.loss[rows, epoch].astype(np.float64)
-    if source == "margin":
+    if source == "two classes":
+        own = None if log.label_prob is None else log.label_prob[rows, epoch]
+        firmly = -two_class_margin(log.loss[rows, epoch], own).astype(np.float64)
+    elif source == "margin":
         assert log.margin is not None  # noqa: S101  (the source says so)
         firmly = -log.margin[rows, epoch].astype(np.float64)
-    elif source == "two classes":
-        firmly = -two_class_margin(log.loss[rows, epoch]).astype(np.float64)
+        gone = np.isnan(firmly)
+        firmly[gone] = _made(np.exp(-loss[gone]), elsewhere)
     else:
         sure = np.exp(-loss)
         if source == "label_prob":
             assert log.label_prob is not None  # noqa: S101  (the source says so)
-            sure = log.label_prob[rows, epoch].astype(np.float64)
-        sure = np.clip(sure, 1e-12, 1 - 1e-12)
-        firmly = np.log1p(-sure) - np.log(sure)
+            logged = log.label_prob[rows, epoch].astype(np.float64)
+            sure = np.where(np.isnan(logged), sure, logged)
+        firmly = _made(sure, others)
     firmly[np.isnan(loss)] = np.nan
     return firmly
+
+
+def _made(sure: Vector, others: float) -> Vector:
+    """Return the margin, its sign turned, of a probability, the rest spread over so many others."""
+    sure = np.clip(sure, 1e-12, 1 - 1e-12)
+    return np.asarray(np.log1p(-sure) - np.log(sure) - np.log(others))
+
+
+def _gaps(log: LossLog, rows: Rows) -> bool:
+    """Tell whether losses are there whose margin is not."""
+    assert log.margin is not None  # noqa: S101  (the source says so)
+    return any(
+        bool((np.isnan(margin[rows]) & ~np.isnan(loss[rows])).any())
+        for margin, loss in zip(log.margin.T, log.loss.T, strict=True)
+    )
 
 
 def _others(log: LossLog, rows: Rows, source: str) -> float:

@@ -11,6 +11,8 @@ from lossan.config import Config
 from lossan.detectors._base import Detection, Detector
 from lossan.losslog import CHANNELS, STATIC_FIELDS
 
+OF_THE_RUN = {"early_epochs", "scale", "by_class", "seed"}
+"""Options of an analysis, which the summary holds beside the detector's parameters."""
 _READABLE = tuple(f for f in (*STATIC_FIELDS, *CHANNELS) if f != "true_label")
 
 
@@ -26,7 +28,7 @@ def declaration(kind: Any) -> Iterator[str]:
         if not isinstance(value, str) or not value.strip() or "\n" in value:
             yield f"{name} is {value!r}; expected one line of text"
     needs: Any = kind.needs
-    if not isinstance(needs, tuple) or not set(needs) <= set(_READABLE):
+    if not isinstance(needs, tuple) or not all(need in _READABLE for need in needs):
         yield f"needs is {needs!r}; expected a tuple of names among {', '.join(_READABLE)}"
     yield from _parameters(kind.Parameters)
 
@@ -35,6 +37,8 @@ def _parameters(parameters: Any) -> Iterator[str]:
     if not (isinstance(parameters, type) and issubclass(parameters, Config)):
         yield f"Parameters is {parameters!r}; expected a subclass of lossan.config.Config"
         return
+    if taken := sorted(OF_THE_RUN & parameters.model_fields.keys()):
+        yield f"its parameters {', '.join(taken)} have names that options of every analysis have"
     try:
         parameters().model_dump(mode="json")  # as the summary holds them
     except ValidationError:

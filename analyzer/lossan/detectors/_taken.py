@@ -70,7 +70,8 @@ def _margin(log: LossLog, rows: Rows, epoch: int) -> Vector:
     """Return the given label's margin at an epoch, of two classes where it is not logged."""
     if log.margin is not None:
         return log.margin[rows, epoch].astype(np.float64)
-    return two_class_margin(log.loss[rows, epoch]).astype(np.float64)
+    own = None if log.label_prob is None else log.label_prob[rows, epoch]
+    return two_class_margin(log.loss[rows, epoch], own).astype(np.float64)
 
 
 def _numbered(values: pa.Array, among: pa.Array) -> Codes:

@@ -24,4 +24,5 @@ class WrongEvents(ScoredDetector):
         """Return the share, ties in order of the mean loss."""
         share = mean_observed(mistakes(log))
         level = mean_observed(losses(log))
-        return share + (level / (1 + np.abs(level))) / (2 * log.n_epochs)
+        # shares of the epochs that two samples were seen at differ by 1 / N(N - 1) at least
+        return share + (level / (1 + np.abs(level))) / (2 * log.n_epochs**2)

@@ -52,10 +52,10 @@ def contradictions(log: LossLog, summary: Summary) -> list[Contradiction | None]
     """
     if log.coded_label is None:
         return [None] * log.n_samples
-    given = log.coded_label
-    if log.predicted is not None and log.predicted.values.type == given.values.type:
-        return _predicted(log)
     classes: list[Name] = [c.label for c in summary.per_class if c.label is not None]
+    # classes none of which is ever a label say nothing of labels, as in the analysis
+    if log.predicted is not None and set(log.predicted.values.to_pylist()) & set(classes):
+        return _predicted(log)
     stated = log.metadata.get("classes")
     if len(classes) != 2 or (isinstance(stated, list) and len(stated) > 2):
         return [None] * log.n_samples

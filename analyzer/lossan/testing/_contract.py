@@ -53,7 +53,7 @@ def check_detector(
 
     The rules, by the names they have in a breach:
 
-    - **declaration**: a final, concrete `Detector` with a name, a one-line summary, a reference,
+    - **declaration**: a concrete `Detector` with a name, a one-line summary, a reference,
       needs among the fields of the log (never ``true_label``), and parameters with defaults;
     - **output**: a `Detection`; scores float64, finite or NaN, one a sample; flags bool;
       probabilities in [0, 1] or NaN; a noise rate with low <= estimate <= high;

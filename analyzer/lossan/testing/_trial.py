@@ -49,17 +49,20 @@ class Trial:
             raise UnusableError(f"on {what}, detect raised {told(error)}") from error
         if not isinstance(found, Detection):
             raise UnusableError(f"detect returned {type(found).__name__}, not a Detection")
-        for name, kinds in (("score", "f"), ("flagged", "biu")):
+        for name, kinds in (("score", "f"), ("flagged", "biu"), ("probability", "f")):
             values: Any = getattr(found, name)
+            if name == "probability" and values is None:
+                continue
             shape, kind = getattr(values, "shape", None), getattr(values, "dtype", None)
-            if not isinstance(values, np.ndarray) or shape != (log.n_samples,):
+            if type(values) is not np.ndarray or shape != (log.n_samples,):
                 raise UnusableError(
                     f"{name} is of type {type(values).__name__} and shape {shape}; expected an "
                     f"ndarray of shape ({log.n_samples},)"
                 )
             if values.dtype.kind not in kinds:
                 raise UnusableError(
-                    f"{name} is of type {kind}; expected float64 scores, bool flags"
+                    f"{name} is of type {kind}; expected float64 scores and probabilities, bool "
+                    "flags"
                 )
         return found
 

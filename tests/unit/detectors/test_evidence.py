@@ -34,7 +34,7 @@ def seen(excess=-0.1, surely=None, **known):
 
 def level(epochs, *, others=1.0):
     """Return typical margins, of each epoch the same."""
-    return Margins("margin" if others == 1 else "loss", others, 1.0, np.ones(epochs))
+    return Margins("margin" if others == 1 else "loss", others, 1.0, 1.0, np.ones(epochs))
 
 
 def asked(plain, classes, scale, floors=None):
