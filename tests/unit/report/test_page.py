@@ -117,10 +117,12 @@ def test_what_a_suspect_is_suspected_for(found, write):
     assert seen >= {"says", "mostly says"}
 
 
-def test_of_two_classes_the_loss_says_what_the_network_says(write):
+@pytest.mark.parametrize("predicted", [None, "1"], ids=["no predictions", "of other names"])
+def test_of_two_classes_the_loss_says_what_the_network_says(write, predicted):
     # p = exp(-loss) is 0.9, 0.2, 0.1, 0.4: against at three of four, with 0.8, 0.9, 0.6
     losses = [[0.1, 0.1, 0.1, 0.1], -np.log([0.9, 0.2, 0.1, 0.4]), [0.2, 0.2, 0.2, 0.2]]
-    log = build_log(losses, sample_id=["a", "b", "c"], label=["cat", "dog", "dog"])
+    named = {} if predicted is None else {"predicted": np.full((3, 4), predicted)}
+    log = build_log(losses, sample_id=["a", "b", "c"], label=["cat", "dog", "dog"], **named)
     card, *others = write(analyze(log, detector="mean_loss")).cards
     assert "at 3 of 4 epochs and says cat with 0.77." in words(card)
     assert "where others labelled dog have 0.20." in words(card)
