@@ -59,7 +59,7 @@ class AutoParameters(Config):
 class Auto(Detector):
     """Score how firmly the network contradicts a label, and flag what right labels cannot explain.
 
-    1. The margin of the given label (or, from the loss alone, one made of its probability,
+    1. The margin of the given label (or, where there is a loss alone, one made of its probability,
        `Margins`) is measured in units of the log's median absolute margin. A sample's score is the
        mean over the epochs of the sharpened loss, log(1 + exp(-2 margin)): it grows with the
        contradiction, as the loss does, and cares less how firmly a label is confirmed. Epochs are
@@ -105,7 +105,8 @@ class Auto(Detector):
        interval spans all readings, the mirrored margins among them (wrong labels look like right
        ones with the sign turned), and begins at 0 where nothing but an excess says that some are
        wrong. Where nothing is flagged, or rates of pairs differ, it ends no lower than the share
-       that one of the second to eighth epochs contradicts: as many may be wrong.
+       that one of the second to eighth epochs contradicts: as many may be wrong. Nor does it ever
+       end lower than Wilson's bound of none among so many samples.
     """
 
     name: ClassVar[str] = "auto"
