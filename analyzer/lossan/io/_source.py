@@ -247,7 +247,8 @@ def arrow_errors(name: str) -> Iterator[None]:
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, PermissionError | FileNotFoundError):
             raise
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        said = str(error).strip().splitlines() or [""]
+        first = said[0].rstrip(". ") or type(error).__name__
         if isinstance(error, MemoryError):
             fault = Fault("memory", f"there is not enough memory to read it ({first}).")
         else:

@@ -14,6 +14,7 @@ import pytest
 
 from lossan import read_log
 from lossan.errors import LogError
+from lossan.io._source import arrow_errors
 
 TABLE = pa.table({"sample_id": [1, 1, 2, 2], "epoch": [0, 1] * 2, "loss": [1.0, 2, 3, 4]})
 LOSS = [[1, 2], [3, 4]]
@@ -166,6 +167,14 @@ def test_npz_damaged_anywhere_is_read_or_refused(tmp_path):
         except LogError:
             refused += 1
     assert refused > len(whole) / 2
+
+
+@pytest.mark.parametrize("said", ["Corrupt snappy compressed data.", "Corrupt data", "", "..."])
+def test_what_is_said_of_damage_ends_in_one_dot(said):
+    with pytest.raises(LogError) as caught, arrow_errors("log"):
+        raise pa.ArrowInvalid(said)
+    first = said.rstrip(".") or "ArrowInvalid"
+    assert str(caught.value) == f"log: it is damaged: {first}. Copy or write it again."
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file names are bytes on POSIX alone")
