@@ -77,8 +77,9 @@ def _incomparable(predicted: pa.Array, given: Coded | None) -> str | None:
         own, others = kind_word(predicted.type), kind_word(given.values.type)
         return f"they are {own}, the labels {others}; record both alike"
     if not pc.any(pc.is_in(predicted, value_set=given.values)).as_py():
+        first = pc.min(predicted).as_py()  # by name, for the codes stand in any order
         return (
-            f"none of them is ever a label; the first is {predicted[0].as_py()!r}, the first "
+            f"none of them is ever a label; the first is {first!r}, the first "
             f"label {given.values[0].as_py()!r}; record both alike"
         )
     return None

@@ -5,11 +5,13 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from lossan import analyze, build_log
 from lossan.detectors import Detection, Detector
 from lossan.errors import DetectorError
+from lossan.losslog import Coded
 from lossan.testing import planted_log
 
 
@@ -175,6 +177,15 @@ def test_predictions_that_say_nothing_of_labels_are_not_used(change, why):
     assert found.table["score"].equals(bare.table["score"])
     with pytest.raises(DetectorError, match=f"needs predicted, .* Note: .* not used: {why}"):
         analyze(log, detector="wrong_events")
+
+
+def test_the_class_named_first_does_not_depend_on_the_order_of_rows():
+    log = predicted_as(planted_log(n_classes=3, channels=True), lambda k: k + 10)
+    codes, values = log.predicted.codes, log.predicted.values
+    for order in ([0, 1, 2], [2, 0, 1]):  # as they stand, and as a file may bring them
+        coded = Coded(np.argsort(order)[codes].astype(np.int32), values.take(pa.array(order)))
+        notes = analyze(replace(log, predicted=coded), detector="auto").summary.notes
+        assert "the first is 10, the first label 0" in notes[0]
 
 
 def test_predictions_beside_the_labels_are_taken_as_they_are():
