@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lossan.errors import Fault, LogError
+from lossan.io._footer import PARQUET_MAGIC
 
 _DATA = (".parquet", ".parq", ".pq")
 
@@ -98,24 +99,50 @@ def _throw_away(file: Any) -> None:
 
 
 def remote_files(url: str) -> list[tuple[str, RemoteFile]]:
-    """Return the Parquet files at or below a URL, each with its name below it."""
+    """Return the Parquet files at or below a URL, each with its name below it.
+
+    As in a folder, a file with another name than Parquet's is one where it begins like one.
+    """
     store, place = open_store(url)
     with store_errors(url):
         store.invalidate_cache()
         if store.isfile(place):
             return [(url, RemoteFile(url))]
-        found = sorted(store.find(place))
+        sizes = {path: entry.get("size") for path, entry in store.find(place, detail=True).items()}
     scheme = url.split("://", 1)[0]
-    files = []
-    for path in found:
-        inside = path[len(place.rstrip("/")) + 1 :]
-        hidden = any(piece.startswith((".", "_")) for piece in inside.split("/"))
-        if inside.lower().endswith(_DATA) and not hidden:
-            files.append((inside, RemoteFile(f"{scheme}://{path.split('://')[-1]}")))
+    # of an empty file a store gives no beginning
+    files = {
+        path: (inside, RemoteFile(f"{scheme}://{path.split('://')[-1]}"))
+        for path in sorted(sizes)
+        if not _is_hidden(inside := path[len(place.rstrip("/")) + 1 :])
+        and (inside.lower().endswith(_DATA) or sizes[path] != 0)
+    }
+    others = {path: f for path, (name, f) in files.items() if not name.lower().endswith(_DATA)}
+    for path in others.keys() - _parquet_among(store, url, others):
+        del files[path]
     if not files:
         message = "there is no Parquet file at or below it. Check the URL."
         raise LogError(url, [Fault("not_found", message)])
-    return files
+    return list(files.values())
+
+
+def _is_hidden(inside: str) -> bool:
+    return any(piece.startswith((".", "_")) for piece in inside.split("/"))
+
+
+def _parquet_among(store: Any, url: str, files: dict[str, RemoteFile]) -> set[str]:
+    """Return the paths of those files that begin as Parquet does, asking for all at once."""
+    size = len(PARQUET_MAGIC)
+    with store_errors(url):
+        heads = store.cat_ranges([*files], [0] * len(files), [size] * len(files), on_error="return")
+    found = set()
+    for (path, file), head in zip(files.items(), heads, strict=True):
+        with store_errors(file.url):
+            if isinstance(head, Exception):
+                raise head
+        if head[:size] == PARQUET_MAGIC:
+            found.add(path)
+    return found
 
 
 @contextmanager

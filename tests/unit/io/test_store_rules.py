@@ -29,6 +29,8 @@ def server():
     owner = boto3.Session(region_name="us-east-1", **keys)
     store = owner.client("s3", endpoint_url=url)
     store.create_bucket(Bucket="clinic")
+    for name, body in (("README.md", b"what this is"), ("deep/empty", b"")):
+        store.put_object(Bucket="clinic", Key=f"named/{name}", Body=body)
     for part in (0, 1):
         ids = [part * 3 + i for i in (0, 1, 2)]
         rows = {
@@ -40,6 +42,8 @@ def server():
         pq.write_table(pa.table(rows), sink)
         body = sink.getvalue().to_pybytes()
         store.put_object(Bucket="clinic", Key=f"run/part-{part}.parquet", Body=body)
+        for name in (("first.pq", "deep/second")[part], f"_old/{part}", f".{part}"):
+            store.put_object(Bucket="clinic", Key=f"named/{name}", Body=body)
     yield url, owner.client("iam", endpoint_url=url)
     running.stop()
 
@@ -71,6 +75,18 @@ def allowed(server, monkeypatch):
 def test_one_who_may_list_and_read_analyses(allowed):
     allowed(LIST, READ)
     assert lossan.analyze(LOG).summary.log.n_samples == 6
+
+
+@pytest.mark.parametrize(("path", "first"), [("named", 0), ("named/", 0), ("named/deep", 3)])
+def test_parts_have_any_name_as_in_a_folder(allowed, path, first):
+    allowed(LIST, READ)
+    assert lossan.read_log(f"s3://clinic/{path}").sample_id.to_pylist() == [*range(first, 6)]
+
+
+def test_one_who_may_not_see_what_a_file_is_is_told(allowed):
+    allowed(LIST)
+    with pytest.raises(LogError, match=r"clinic/named/\S+: the store does not let us: Access De"):
+        lossan.read_log("s3://clinic/named")
 
 
 def test_one_who_may_do_nothing(allowed):
