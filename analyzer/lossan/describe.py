@@ -98,20 +98,34 @@ def describe_losses(log: LossLog, flagged: Bools, scored: Bools) -> LossByEpoch:
     )
 
 
-def describe_pairs(findings: pa.Table, most: int = MOST_PAIRS) -> list[ClassPair]:
+def describe_pairs(findings: pa.Table) -> list[ClassPair]:
     """Count the flagged by given and suggested label, the most frequent pairs first.
 
     Parameters
     ----------
     findings : pyarrow.Table
-    most : int
-        How many pairs to return.
+    """
+    return leading_pairs(count_pairs(findings))
+
+
+def leading_pairs(pairs: list[ClassPair]) -> list[ClassPair]:
+    """Return the most frequent pairs of a whole log, none where no flagged sample has a label."""
+    if all(pair.label is None for pair in pairs):
+        return []
+    return most_frequent(pairs)[:MOST_PAIRS]
+
+
+def count_pairs(findings: pa.Table) -> list[ClassPair]:
+    """Count the flagged by given and suggested label; also those without a label.
+
+    Parameters
+    ----------
+    findings : pyarrow.Table
+        Of a log or of a part of one.
     """
     found = findings.filter(findings["flagged"]).select(
         [c for c in findings.column_names if c in _PAIR_FIELDS]
     )
-    if not len(found) or found["label"].null_count == len(found):
-        return []
     wrong = pa.nulls(len(found), pa.bool_())
     if "true_label" in found.column_names:
         texts = (found[name].cast(pa.large_string()) for name in ("label", "true_label"))
@@ -124,7 +138,7 @@ def describe_pairs(findings: pa.Table, most: int = MOST_PAIRS) -> list[ClassPair
         .group_by(["label", "suggested_label"])
         .aggregate([("wrong", "sum"), ("wrong", "count"), ("known", "sum"), ([], "count_all")])
     )
-    pairs = [
+    return [
         ClassPair(
             label=row["label"],
             suggested_label=row["suggested_label"],
@@ -135,7 +149,6 @@ def describe_pairs(findings: pa.Table, most: int = MOST_PAIRS) -> list[ClassPair
         )
         for row in counted.to_pylist()
     ]
-    return most_frequent(pairs)[:most]
 
 
 def most_frequent(pairs: list[ClassPair]) -> list[ClassPair]:

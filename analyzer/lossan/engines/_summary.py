@@ -7,11 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lossan.describe import (
-    MOST_PAIRS,
-    class_medians,
-    most_frequent,
-)
+from lossan.describe import class_medians, leading_pairs
 from lossan.engines._pieces import Pieces, codes_in
 from lossan.engines._samples import Sample, sample_of
 from lossan.engines._verdict import EVALUATED, Truth, Verdict
@@ -79,7 +75,7 @@ class Tally:
             key = (pair.label, pair.suggested_label)
             other = found.get(key)
             found[key] = pair if other is None else _sum(pair, other)
-        return most_frequent(list(found.values()))[:MOST_PAIRS]
+        return leading_pairs(list(found.values()))
 
     def sample(self) -> Sample:
         """Return the samples that distributions are taken from."""

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lossan.describe import describe_pairs
+from lossan.describe import count_pairs, most_frequent
 from lossan.detectors import Detection
 from lossan.engines._models import Model
 from lossan.engines._pieces import Piece, Pieces, codes_of, features_of, log_of, suggested
@@ -105,13 +105,14 @@ def judge(question: Question, piece: Piece) -> Verdict:
     inside, unscored = codes >= 0, np.isnan(score)
     kinds = (inside, inside & flagged, inside & unscored)
     first = pieces.start_of(piece)
+    suspects = table_of(pieces, batch, found, np.flatnonzero(flagged))
     shown = np.arange(-first % question.step, len(score), question.step)
     return Verdict(
         n_flagged=int(flagged.sum()),
         n_unscored=int(unscored.sum()),
         by_label=np.stack([np.bincount(codes[kind], minlength=n_labels) for kind in kinds]),
         expected=_expected(found, codes, inside, n_labels),
-        pairs=describe_pairs(table_of(pieces, batch, found, np.flatnonzero(flagged)), _ALL_PAIRS),
+        pairs=most_frequent(count_pairs(suspects))[:_ALL_PAIRS],
         truth=_truth(pieces, batch, found, codes),
         top=_highest(score, question.top),
         described=Described(batch.take(pa.array(shown)), taken(found, shown)),

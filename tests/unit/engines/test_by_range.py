@@ -1,0 +1,75 @@
+"""What is known of some ranges of ids alone: pieces lack it, and the log has it nevertheless."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import lossan
+from lossan.engines import _run, analyze_large
+
+N, EPOCHS = 600, 5
+FIRST = np.arange(N) < N // 2
+
+
+@pytest.fixture(autouse=True)
+def small_buckets(monkeypatch):
+    monkeypatch.setattr(_run, "UNIT_ROWS", 700)
+    monkeypatch.setattr(_run, "BUCKET_CELLS", 900)
+
+
+def write(folder, **columns):
+    """Write a long log; columns have the shape (N,) or (N, EPOCHS)."""
+    rng = np.random.default_rng(0)
+    wrong = rng.random(N) < 0.1
+    level = np.where(wrong[:, None], 2.0, 2.0 * 0.5 ** np.arange(1, EPOCHS + 1))
+    loss = (level * rng.gamma(30, 1 / 30, (N, EPOCHS))).astype(np.float32)
+    rows = {"sample_id": np.arange(N), "epoch": np.arange(EPOCHS)[None], "loss": loss} | columns
+    table = {}
+    for name, values in rows.items():
+        column = values[:, None] if values.ndim == 1 else values
+        cells = np.broadcast_to(column, (N, EPOCHS)).ravel()
+        table[name] = cells.tolist() if cells.dtype == object else cells
+    pq.write_table(pa.table(table), folder / "log.parquet")
+    return folder / "log.parquet"
+
+
+def only(known, values):
+    """Return values of which those that are not known are None."""
+    values = np.asarray(values).astype(object)
+    values[~known] = None
+    return values
+
+
+def labels(n_classes, kind=int):
+    drawn = np.random.default_rng(1).integers(0, n_classes, N)
+    return drawn if kind is int else np.array([f"class {k}" for k in drawn])
+
+
+def same(path, folder, **options):
+    """Analyse in memory and beyond it, which must say the same; return what is said."""
+    lossan.analyze(path, name=str(path), **options).save(folder / "local")
+    with analyze_large(str(path), **options) as result:
+        assert len(result.pieces.each) > 2
+        result.save(str(folder / "disk"))
+    local, disk = folder / "local", folder / "disk"
+    said = [json.loads((f / "summary.json").read_text()) for f in (local, disk)]
+    for one in said:
+        del one["created"]
+        for label in one["per_class"]:  # summed in another order
+            label["expected_wrong"] = label["expected_wrong"] and round(label["expected_wrong"], 9)
+        for pair in one["class_pairs"]:
+            pair["expected_wrong"] = pair["expected_wrong"] and round(pair["expected_wrong"], 9)
+    assert said[0] == said[1]
+    for name in ("findings.parquet", "findings.csv"):
+        assert (local / name).read_bytes() == (disk / name).read_bytes(), name
+    return said[0]
+
+
+@pytest.mark.parametrize("known", [FIRST, ~FIRST])
+def test_pairs_count_suspects_of_pieces_without_a_label(tmp_path, known):
+    said = same(write(tmp_path, label=only(known, labels(3, str))), tmp_path)
+    counted = sum(pair["n_flagged"] for pair in said["class_pairs"])
+    assert counted == said["n_flagged"] > 0
