@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lossan.build import Draft, finish
+from lossan.columns import null_fault
 from lossan.engines._shuffle import Plan
 from lossan.errors import Fault
 from lossan.features import Features, compute_features
@@ -18,6 +19,7 @@ from lossan.losslog import STATIC_FIELDS, Coded, LossLog, encode, places_among
 from lossan.suggest import suggest_labels
 
 _MOST_CLASSES = 100_000
+_NULL = ("null_sample_id", "null_epoch")  # these name no sample, so they are alike in all pieces
 _SUGGESTED = "suggested_label"
 _PREDICTED = "predicted"
 
@@ -225,6 +227,9 @@ def faults_of(pieces: list[Piece]) -> tuple[Fault, ...]:
     merged = []
     for code, faults in found.items():
         first = faults[0]
+        if code in _NULL:
+            merged.append(null_fault(code.removeprefix("null_"), sum(f.count for f in faults)))
+            continue
         if len({f.message for f in faults}) == 1:  # said of the log, by every piece
             merged.append(first)
             continue

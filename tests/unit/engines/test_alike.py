@@ -121,11 +121,13 @@ def test_a_table_of_views_is_read_whole(tmp_path):
     assert read["sample_id"].to_pylist() == table["sample_id"].to_pylist()
 
 
-def test_an_epoch_that_is_null_is_told(tmp_path):
-    epoch = pa.array(np.repeat(np.arange(4), 300), mask=np.arange(1200) == 5)
+@pytest.mark.parametrize("places", [[5], [5, 290], [5, 6, 290]])
+def test_all_epochs_that_are_null_are_counted(tmp_path, places):
+    epoch = pa.array(np.repeat(np.arange(4), 300), mask=np.isin(np.arange(1200), places))
     table = rows(sample_id=names(kind=pa.string_view()), epoch=epoch)
     pq.write_table(table, tmp_path / "log.parquet")
-    assert "epoch is null in 1 row" in both_say(tmp_path / "log.parquet")
+    told = f"epoch is null in {len(places)} row"
+    assert told in both_say(tmp_path / "log.parquet")
 
 
 def parts(folder, count=4, **kinds):
