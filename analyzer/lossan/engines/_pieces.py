@@ -20,6 +20,7 @@ from lossan.suggest import suggest_labels
 
 _MOST_CLASSES = 100_000
 _NULL = ("null_sample_id", "null_epoch")  # these name no sample, so they are alike in all pieces
+_NOTHING = "all_nan"
 _SUGGESTED = "suggested_label"
 _PREDICTED = "predicted"
 
@@ -73,11 +74,10 @@ def make_piece(plan: Plan, numbered: tuple[int, list[str]]) -> Piece:
     reading = finish(
         draft, "long", invalid=plan.options.invalid, duplicates=plan.options.duplicates
     )
-    # That nothing was observed is a fault of a whole log, not of some of its samples.
-    faults = tuple(f for f in reading.faults if f.code not in ("all_nan", "empty"))
-    if faults or reading.log is None:
+    faults = tuple(f for f in reading.faults if f.code != "empty")
+    if reading.log is None or any(f.code != _NOTHING for f in faults):
         return Piece(number, draft.loss.shape[1], 0, faults)
-    return _keep(plan, number, reading.log)
+    return _keep(plan, number, reading.log, faults)
 
 
 def _lay_out(draft: Draft, plan: Plan) -> None:
@@ -104,7 +104,7 @@ def _spread(values: NDArray[Any], places: NDArray[np.int64], n_epochs: int, empt
     return full
 
 
-def _keep(plan: Plan, number: int, log: LossLog) -> Piece:
+def _keep(plan: Plan, number: int, log: LossLog, faults: tuple[Fault, ...]) -> Piece:
     features = compute_features(log.loss, early_epochs=plan.early_epochs)
     scorable = features.scorable
     columns: dict[str, pa.Array] = {"sample_id": log.sample_id}
@@ -125,7 +125,7 @@ def _keep(plan: Plan, number: int, log: LossLog) -> Piece:
         number,
         log.n_samples,
         int(scorable.sum()),
-        (),
+        faults,
         kinds,
         labels[:_MOST_CLASSES],
         log.predicted.values if log.predicted and _PREDICTED in plan.channels else None,
@@ -224,6 +224,9 @@ def faults_of(pieces: list[Piece]) -> tuple[Fault, ...]:
     for piece in pieces:
         for fault in piece.faults:
             found.setdefault(fault.code, []).append(fault)
+    # that nothing was observed is a fault of a whole log, not of some of its samples
+    if len(found.get(_NOTHING, [])) < sum(piece.n_samples > 0 for piece in pieces):
+        found.pop(_NOTHING, None)
     merged = []
     for code, faults in found.items():
         first = faults[0]

@@ -130,6 +130,26 @@ def test_all_epochs_that_are_null_are_counted(tmp_path, places):
     assert told in both_say(tmp_path / "log.parquet")
 
 
+@pytest.mark.parametrize("places", [[], [5], [5, 290]])
+def test_that_nothing_was_observed_is_told_of_a_whole_log(tmp_path, places):
+    loss = pa.array(np.full(1200, np.nan))
+    epoch = pa.array(np.repeat(np.arange(4), 300), mask=np.isin(np.arange(1200), places))
+    table = rows().drop(["loss", "epoch"]).append_column("loss", loss)
+    pq.write_table(table.append_column("epoch", epoch), tmp_path / "log.parquet")
+    assert "every loss is NaN or absent" in both_say(tmp_path / "log.parquet")
+
+
+def test_a_range_of_ids_of_which_nothing_was_observed_is_no_fault(tmp_path):
+    sample = np.tile(np.arange(300), 4)
+    loss = rows()["loss"].to_numpy()
+    table = rows(loss=np.where(sample < 200, np.nan, loss))
+    pq.write_table(table, tmp_path / "log.parquet")
+    expected = lossan.analyze(tmp_path / "log.parquet").overview
+    with analyze_large(str(tmp_path / "log.parquet")) as result:
+        assert len(result.pieces.each) == 3
+        assert result.overview == expected
+
+
 def parts(folder, count=4, **kinds):
     """Write a folder of parts with metadata of their own; return their files."""
     folder.mkdir()
