@@ -1,8 +1,10 @@
 """Tasks on the workers of a Dask cluster."""
 
+import asyncio
 import logging
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from multiprocessing import resource_tracker
 from typing import Any, TypeVar, final
@@ -109,6 +111,8 @@ def _connected(scheduler: str) -> Any:
     from distributed import Client
 
     try:
+        with ThreadPoolExecutor(1) as own:  # whoever calls may have a loop running, as notebooks do
+            own.submit(lambda: asyncio.run(_greet(scheduler))).result()
         return Client(scheduler, timeout=_SECONDS)
     except TypeError as error:  # how Dask says that it has nothing to speak tls or ucx with
         raise OptionError(
@@ -121,6 +125,22 @@ def _connected(scheduler: str) -> Any:
             f"--scheduler {scheduler}: no scheduler answers there ({error}). Start one by "
             "`dask scheduler`, and workers by `dask worker ADDRESS`; its address is printed."
         ) from error
+
+
+async def _greet(scheduler: str) -> None:
+    """See whether a scheduler says who it is: a client waits for that without end."""
+    from distributed.comm.core import connect
+    from distributed.security import Security
+
+    options = Security().get_connection_args("client")
+    greeted = connect(scheduler, timeout=_SECONDS, **options)
+    try:
+        # a second more than it takes to say why a connection fails
+        comm = await asyncio.wait_for(greeted, _SECONDS + 1)
+    except TimeoutError as error:
+        message = f"something listens, but did not say within {_SECONDS + 1:g} s that it is one"
+        raise TimeoutError(message) from error
+    comm.abort()
 
 
 def _wait_for_workers(client: Any, scheduler: str) -> None:

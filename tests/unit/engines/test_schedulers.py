@@ -3,6 +3,8 @@
 import os
 import re
 import shutil
+import socket
+import threading
 
 import numpy as np
 import pyarrow as pa
@@ -62,6 +64,25 @@ def test_addresses_that_cannot_be_used_are_named(log, tmp_path, address):
         analyze_large(str(log), engine="dask", scheduler=address, spill=str(tmp_path)),
     ):
         pass
+
+
+def test_what_listens_and_is_no_scheduler_is_told(monkeypatch):
+    monkeypatch.setattr(_dask, "_SECONDS", 0.5)
+    told = []
+
+    def connect(address):
+        with pytest.raises(OptionError) as caught:
+            _dask._connected(address)
+        told.append(str(caught.value))
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        waiting = threading.Thread(target=connect, args=(address,), daemon=True)
+        waiting.start()
+        waiting.join(30)
+    assert told, "it waits without end"
+    assert told[0].startswith(f"--scheduler {address}: no scheduler answers there (something ")
+    assert "within 1.5 s" in told[0]
 
 
 def test_relative_paths_are_ours_not_the_workers(log, tmp_path, monkeypatch):
