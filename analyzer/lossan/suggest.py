@@ -1,19 +1,22 @@
 """Which label a flagged sample should have instead, where the log allows to say."""
 
+from typing import Literal
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lossan.losslog import LossLog
+from lossan.signals import comparable, n_classes
 
 
 def suggest_labels(log: LossLog, flagged: NDArray[np.bool_]) -> pa.Array | None:
     """Suggest another label than the given one for each flagged sample.
 
-    With predictions in the log it is the class predicted at most epochs, other than the given
-    label (of equals, the class whose name comes first); with two classes and no predictions that
-    compare with the labels it is the other class.
+    With predictions that compare with the labels it is the class predicted at most epochs, other
+    than the given label (of equals, the class whose name comes first); without them, and with two
+    classes, it is the other class.
 
     Parameters
     ----------
@@ -26,23 +29,49 @@ def suggest_labels(log: LossLog, flagged: NDArray[np.bool_]) -> pa.Array | None:
     pyarrow.Array or None
         Null where nothing is suggested; None where the log allows no suggestion at all.
     """
-    if log.label is None or log.coded_label is None:
+    field = suggesting(log)
+    if field == "predicted":
+        return most_predicted(log, flagged)
+    if field is None or log.coded_label is None:
         return None
-    rows = np.flatnonzero(flagged)
-    given = log.coded_label
-    predicted = log.predicted
-    # Predictions of another type than the labels cannot be told apart from them.
-    if predicted and len(predicted.values) and predicted.values.type == given.values.type:
-        classes = predicted.values
-        own = pc.index_in(log.label.take(pa.array(rows)), value_set=classes)
-        codes = _modal(predicted.codes[rows], pc.fill_null(own, -1).to_numpy(False), classes)
-    elif len(given.values) == 2:
-        classes = given.values
-        codes = np.where(given.codes[rows] >= 0, 1 - given.codes[rows], -1)
-    else:
+    codes, classes = log.coded_label.codes, log.coded_label.values
+    return classes.take(pa.array(1 - codes, mask=(codes < 0) | ~flagged))
+
+
+def suggesting(log: LossLog) -> Literal["predicted", "label"] | None:
+    """Return the field that tells which label a sample should have instead, None where none does.
+
+    Parameters
+    ----------
+    log : LossLog
+        A whole one: what a part of it holds may tell something else.
+    """
+    log, _ = comparable(log)
+    if log.coded_label is None:
         return None
+    if log.predicted is not None:
+        return "predicted"
+    return "label" if len(log.coded_label.values) == 2 and n_classes(log) == 2 else None
+
+
+def most_predicted(log: LossLog, flagged: NDArray[np.bool_]) -> pa.Array:
+    """Return the class predicted at most epochs, other than the given label, null of the unflagged.
+
+    Parameters
+    ----------
+    log : LossLog
+        With labels and predictions of one type.
+    flagged : ndarray of bool
+        Shape (n_samples,).
+    """
+    assert log.label is not None  # noqa: S101  (suggesting says so)
+    assert log.predicted is not None  # noqa: S101  (suggesting says so)
+    rows, classes = np.flatnonzero(flagged), log.predicted.values
+    own = pc.index_in(log.label.take(pa.array(rows)), value_set=classes)
     suggested = np.full(log.n_samples, -1, np.int64)
-    suggested[rows] = codes
+    suggested[rows] = _modal(
+        log.predicted.codes[rows], pc.fill_null(own, -1).to_numpy(False), classes
+    )
     return classes.take(pa.array(suggested, mask=suggested < 0))
 
 

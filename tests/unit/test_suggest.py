@@ -30,8 +30,9 @@ def test_never_the_given_label():
 
 
 def test_of_equals_the_class_whose_name_comes_first():
-    assert suggestions(label=["x"], predicted=[["c", "b", "c", "b"]]) == ["b"]
-    assert suggestions(label=[5], predicted=[[10, 9, 10, 9]]) == [9]
+    found = suggestions(label=["x", "b"], predicted=[["c", "b", "c", "b"], ["b"] * 4])
+    assert found == ["b", None]
+    assert suggestions(label=[5, 9], predicted=[[10, 9, 10, 9], [9] * 4]) == [9, None]
 
 
 def test_a_given_label_that_was_never_predicted():
@@ -39,8 +40,8 @@ def test_a_given_label_that_was_never_predicted():
 
 
 def test_epochs_without_a_prediction_do_not_count():
-    predicted = np.array([[None, None, None, 1], [None] * 4], object)
-    assert suggestions(label=[0, 0], predicted=predicted) == [1, None]
+    predicted = np.array([[None, None, None, 1], [None] * 4, [1] * 4], object)
+    assert suggestions(label=[0, 0, 1], predicted=predicted) == [1, None, None]
 
 
 def test_only_flagged_samples_get_one():
@@ -77,15 +78,33 @@ def test_predictions_that_are_all_missing_are_none():
     assert suggestions(label=["a", "a"], predicted=nothing) is None
 
 
+def test_predictions_that_are_never_a_label_are_not_used():
+    names = [["dog", "dog"], ["cat", "dog"], ["cat", "cat"]]
+    assert suggestions(label=["a", "b", "a"], predicted=names) == ["b", "a", "b"]
+    assert suggestions(label=["a", "b", "c"], predicted=names) is None
+    names[0][1] = "a"
+    assert suggestions(label=["a", "b", "c"], predicted=names) == ["dog", "cat", "cat"]
+
+
+def test_of_more_classes_than_two_none_is_the_other():
+    label = ["no", "yes", None]
+    assert suggestions(label=label, metadata={"classes": ["no", "yes", "maybe"]}) is None
+    assert suggestions(label=label, metadata={"classes": ["no", "yes"]}) == ["yes", "no", None]
+
+
+def test_no_sample_with_a_label_gets_another():
+    assert suggestions(label=[None, None], predicted=[["a", "b"], ["a", "a"]]) is None
+
+
 names = st.sampled_from(["a", "b", "c", "d"])
 
 
 @given(st.lists(st.tuples(names, st.lists(names | st.none(), min_size=5, max_size=5)), min_size=1))
 def test_as_counting_does(rows):
     label, predicted = zip(*rows, strict=True)
-    # one sample more, so that there are three classes and some predictions
-    label = [*label, "x", "y", "z"]
-    predicted = np.array([*predicted, *(["e"] * 5 for _ in "xyz")], object)
+    # some samples more, so that there are three classes and some predictions, of which one is right
+    label = [*label, "x", "y", "e"]
+    predicted = np.array([*predicted, *(["e"] * 5 for _ in "xye")], object)
     expected = []
     for own, row in zip(label, predicted, strict=True):
         counts = Counter(name for name in row if name not in (None, own))
