@@ -1,6 +1,6 @@
 """The samples of one bucket: checked as any log is, with their features, and kept for later."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,8 +15,15 @@ from lossan.engines._shuffle import Plan
 from lossan.errors import Fault
 from lossan.features import Features, compute_features
 from lossan.io import read_gathered
-from lossan.losslog import STATIC_FIELDS, Coded, LossLog, encode, places_among
-from lossan.suggest import suggest_labels
+from lossan.losslog import (
+    FLOAT_CHANNELS,
+    STATIC_FIELDS,
+    Coded,
+    LossLog,
+    encode,
+    places_among,
+)
+from lossan.suggest import most_predicted, suggesting
 
 _MOST_CLASSES = 100_000
 _NULL = ("null_sample_id", "null_epoch")  # these name no sample, so they are alike in all pieces
@@ -39,7 +46,11 @@ class Piece:
     labels : pyarrow.Array
         The distinct given labels, sorted.
     classes : pyarrow.Array, optional
-        What the codes of its predictions stand for, where they are kept.
+        What the codes of its predictions stand for.
+    fields : tuple of str
+        The optional fields it has, and of channels of numbers
+    seen : tuple of str
+        those that are not missing throughout.
     """
 
     number: int
@@ -49,6 +60,8 @@ class Piece:
     kinds: dict[str, pa.DataType] = field(default_factory=dict)
     labels: pa.Array = field(default_factory=lambda: pa.array([], pa.large_string()))
     classes: pa.Array | None = None
+    fields: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
 
     @property
     def rows_file(self) -> str:
@@ -110,9 +123,7 @@ def _keep(plan: Plan, number: int, log: LossLog, faults: tuple[Fault, ...]) -> P
     columns: dict[str, pa.Array] = {"sample_id": log.sample_id}
     columns |= {f: v for f in STATIC_FIELDS if (v := getattr(log, f)) is not None}
     if log.predicted is not None:
-        suggested = suggest_labels(log, np.ones(log.n_samples, bool))
-        if suggested is not None:
-            columns[_SUGGESTED] = suggested
+        columns[_SUGGESTED] = _predicted_most(log, log.predicted)
     kinds = {name: v.type for name, v in columns.items() if v.null_count < len(v)}
     for name in ("loss", *plan.channels):
         matrix = getattr(log, name)
@@ -128,11 +139,33 @@ def _keep(plan: Plan, number: int, log: LossLog, faults: tuple[Fault, ...]) -> P
         faults,
         kinds,
         labels[:_MOST_CLASSES],
-        log.predicted.values if log.predicted and _PREDICTED in plan.channels else None,
+        log.predicted and log.predicted.values,
+        log.channels,
+        tuple(f for f in FLOAT_CHANNELS if not _is_missing(getattr(log, f))),
     )
     plan.spill.write_batches(piece.rows_file, batch.schema, [batch])
     plan.spill.write_matrix(piece.features_file, features.values[:, scorable])
     return piece
+
+
+def _predicted_most(log: LossLog, predicted: Coded) -> pa.Array:
+    """Return what predictions would suggest for each sample, null throughout where they do not.
+
+    Whether they do at all depends on the whole log: some samples may have no label, or no
+    prediction, and then a type of the log's other ones.
+    """
+    classes = predicted.values
+    label = pa.nulls(log.n_samples, classes.type) if log.label is None else log.label
+    if label.null_count == len(label):
+        label = label.cast(classes.type)
+    if not len(classes) or label.type != classes.type:
+        return pa.nulls(log.n_samples, pa.large_string())
+    return most_predicted(replace(log, label=label), np.ones(log.n_samples, bool))
+
+
+def _is_missing(values: NDArray[np.float32] | None) -> bool:
+    # the first sample mostly says that it is not
+    return values is None or bool(np.isnan(values[:1]).all() and np.isnan(values).all())
 
 
 @dataclass(frozen=True)
@@ -179,9 +212,39 @@ class Pieces:
 
     @cached_property
     def classes(self) -> pa.Array | None:
-        """The distinct predicted classes, sorted; None where they are not kept."""
-        held = [p.classes for p in self.each if p.classes is not None and len(p.classes)]
-        return _distinct(held) if held else None
+        """The distinct predicted classes, sorted; None where the log has no predictions."""
+        held = [p.classes for p in self.each if p.classes is not None]
+        return _distinct([c for c in held if len(c)] or held[:1]) if held else None
+
+    @cached_property
+    def outline(self) -> LossLog:
+        """A log of as many samples as labels, of which holds what does of the whole one.
+
+        That is which classes and channels there are; its values say nothing.
+        """
+        fields = {field for piece in self.each for field in piece.fields}
+        seen = {field for piece in self.each for field in piece.seen}
+        label = pa.nulls(1, pa.large_string()) if self.labels is None else self.labels
+        shape = (len(label), 1)
+        channels: dict[str, Any] = {
+            f: np.full(shape, 0.0 if f in seen else np.nan, np.float32)
+            for f in FLOAT_CHANNELS
+            if f in fields
+        }
+        classes = self.classes
+        return LossLog(
+            sample_id=pa.array(np.arange(len(label))),
+            loss=np.zeros(shape, np.float32),
+            label=label if "label" in fields else None,
+            predicted=None if classes is None else Coded(np.full(shape, -1, np.int32), classes),
+            metadata=self.plan.metadata,
+            **channels,
+        )
+
+    @cached_property
+    def suggesting(self) -> str | None:
+        """The field that tells which label a sample should have instead."""
+        return suggesting(self.outline)
 
     @cached_property
     def _kinds(self) -> dict[str, pa.DataType]:
@@ -195,7 +258,7 @@ class Pieces:
 
     def _recoded(self, piece: Piece, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Turn a piece's own codes of predicted classes into those of the whole log."""
-        if self.classes is None or piece.classes is None:
+        if self.classes is None or piece.classes is None or not len(piece.classes):
             return batch
         places = np.append(places_among(piece.classes, self.classes), -1)
         for number, name in enumerate(batch.schema.names):
@@ -287,11 +350,11 @@ def features_of(pieces: Pieces, batch: pa.RecordBatch) -> Features:
 
 def suggested(pieces: Pieces, batch: pa.RecordBatch, flagged: NDArray[np.bool_]) -> pa.Array | None:
     """Return the label that each flagged sample should have instead, as `suggest_labels` does."""
-    if "suggested_label" in batch.schema.names:
-        other = batch.column("suggested_label")
-        return pc.if_else(pa.array(flagged), other, pa.scalar(None, other.type))
-    if pieces.labels is None or len(pieces.labels) != 2:
+    if pieces.suggesting is None or pieces.labels is None:
         return None
+    if pieces.suggesting == "predicted":
+        other = batch.column(_SUGGESTED).cast(pieces.labels.type)
+        return pc.if_else(pa.array(flagged), other, pa.scalar(None, other.type))
     codes = codes_of(pieces, batch)
     return pieces.labels.take(pa.array(1 - codes, mask=(codes < 0) | ~flagged))
 

@@ -73,3 +73,24 @@ def test_pairs_count_suspects_of_pieces_without_a_label(tmp_path, known):
     said = same(write(tmp_path, label=only(known, labels(3, str))), tmp_path)
     counted = sum(pair["n_flagged"] for pair in said["class_pairs"])
     assert counted == said["n_flagged"] > 0
+
+
+@pytest.mark.parametrize("detector", ["kmeans", "auto"])
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("kind", [int, str])
+def test_predictions_of_some_ranges_of_ids(tmp_path, detector, n_classes, kind):
+    given, known = labels(n_classes, kind), np.arange(N) % 300 < 150
+    predicted = only(known, np.roll(given, 1))
+    path = write(tmp_path, label=given, predicted=np.stack([predicted] * EPOCHS, axis=1))
+    said = same(path, tmp_path, detector=detector)
+    told = {pair["suggested_label"] for pair in said["class_pairs"]}
+    assert {None} < told
+
+
+@pytest.mark.parametrize("labelled", [FIRST, np.arange(N) % 300 < 150])
+def test_two_classes_of_which_ranges_of_ids_have_one(tmp_path, labelled):
+    given = only(labelled, np.where(FIRST, "no", "yes"))
+    given[N - 1] = "yes"
+    path = write(tmp_path, label=given)
+    said = same(path, tmp_path)
+    assert {pair["suggested_label"] for pair in said["class_pairs"]} > {"yes"}
