@@ -60,7 +60,8 @@ def fit(tasks: Tasks, pieces: Pieces, detector: Detector, config: AnalyzeConfig)
     """Fit a detector."""
     if isinstance(detector, KMeansDetector):
         points = SpilledPoints(tasks, pieces)
-        return _KMeans(detector.fit(points, scale=config.scale, seed=config.seed))
+        centroids = detector.fit(points, scale=config.scale, seed=config.seed)
+        return _KMeans(centroids, comparable(pieces.outline)[1])
     assert isinstance(detector, Auto)  # noqa: S101  (channels_of says so)
     cells = pieces.n_samples * pieces.plan.n_epochs
     common = (pieces, max(1, -(-cells // FITTED)), config.seed)
@@ -76,9 +77,11 @@ def fit(tasks: Tasks, pieces: Pieces, detector: Detector, config: AnalyzeConfig)
 @dataclass(frozen=True)
 class _KMeans:
     centroids: Centroids
+    notes: tuple[str, ...]
 
     def judge(self, log: LossLog, features: Features) -> Detection:  # noqa: ARG002  (features do)
-        return judge(self.centroids, points_of(features), features.scorable)
+        found = judge(self.centroids, points_of(features), features.scorable)
+        return replace(found, notes=(*self.notes, *found.notes))
 
 
 @final

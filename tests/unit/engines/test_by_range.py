@@ -94,3 +94,40 @@ def test_two_classes_of_which_ranges_of_ids_have_one(tmp_path, labelled):
     path = write(tmp_path, label=given)
     said = same(path, tmp_path)
     assert {pair["suggested_label"] for pair in said["class_pairs"]} > {"yes"}
+
+
+@pytest.mark.parametrize("classes", [["no", "yes"], ["no", "yes", "maybe"]])
+def test_the_other_of_two_classes_where_predictions_say_nothing(tmp_path, classes):
+    said = np.where(FIRST, "ja", None)[:, None]
+    path = write(tmp_path, label=np.where(labels(2) == 1, "yes", "no"), predicted=said)
+    table = pq.read_table(path)
+    metadata = {"lossan": json.dumps({"classes": classes})}
+    pq.write_table(table.replace_schema_metadata(metadata), path)
+    pairs = same(path, tmp_path)["class_pairs"]
+    assert {p["suggested_label"] for p in pairs} == ({"no", "yes"} if len(classes) == 2 else {None})
+
+
+@pytest.mark.parametrize("detector", ["kmeans", "auto"])
+@pytest.mark.parametrize("kind", [int, str])
+@pytest.mark.parametrize("known", [FIRST, np.zeros(N, bool)])
+def test_labels_of_some_ranges_of_ids(tmp_path, detector, kind, known):
+    predicted = np.stack([labels(3, kind)] * EPOCHS, axis=1)
+    path = write(tmp_path, label=only(known, labels(3)), predicted=predicted)
+    said = same(path, tmp_path, detector=detector)
+    assert ("no sample has a label" in said["notes"]) == (not known.any())
+
+
+@pytest.mark.parametrize("detector", ["kmeans", "auto"])
+def test_what_is_all_missing_is_noted_of_a_whole_log(tmp_path, detector):
+    nothing = np.full((N, EPOCHS), np.nan)
+    path = write(
+        tmp_path,
+        label=labels(3),
+        predicted=only(np.zeros(N, bool), np.zeros(N)),
+        label_prob=nothing,
+        margin=np.where(FIRST[:, None], nothing, 1.0),
+    )
+    assert same(path, tmp_path, detector=detector)["notes"][:2] == [
+        "label_prob was not used: it is all missing",
+        "the classes predicted were not used: they are all missing",
+    ]
