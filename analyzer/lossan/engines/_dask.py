@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from multiprocessing import resource_tracker
+from threading import current_thread, main_thread
 from typing import Any, TypeVar, final
 
 from lossan.engines._tasks import Progress
@@ -74,7 +75,7 @@ def dask_tasks(scheduler: str | None, progress: Progress | None) -> Iterator[Das
         ) from error
     if scheduler is None:
         with ExitStack() as stack:
-            with _deaf_to_interrupts():
+            with _held_back(), _deaf_to_interrupts():
                 cluster = LocalCluster(
                     threads_per_worker=1,
                     processes=True,
@@ -105,6 +106,29 @@ def _deaf_to_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _held_back() -> Iterator[None]:
+    """Raise what interrupts only once all is started: what is half started cannot be ended.
+
+    Of interrupts that end the process at once, as SIGTERM does where nobody takes it, none is held.
+    """
+    if current_thread() is not main_thread():  # only there Python lets one take signals
+        yield
+        return
+    noted: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: held for number in numbers if callable(held := signal.getsignal(number))}
+    for number in before:
+        signal.signal(number, lambda number, _: noted.append(number))
+    try:
+        yield
+    finally:
+        for number, held in before.items():
+            signal.signal(number, held)
+    if noted:
+        signal.raise_signal(noted[0])
 
 
 def _connected(scheduler: str) -> Any:

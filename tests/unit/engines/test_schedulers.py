@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import socket
 import threading
 
@@ -83,6 +84,32 @@ def test_what_listens_and_is_no_scheduler_is_told(monkeypatch):
     assert told, "it waits without end"
     assert told[0].startswith(f"--scheduler {address}: no scheduler answers there (something ")
     assert "within 1.5 s" in told[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_waits_until_workers_that_are_started_can_be_ended(monkeypatch, number):
+    done = []
+
+    class Starting:
+        def __init__(self, **_):
+            signal.raise_signal(number)
+            done.append("started")
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            done.append("ended")
+
+    monkeypatch.setattr(distributed, "LocalCluster", Starting)
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), _dask.dask_tasks(None, None):
+            pass
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, before)
+    assert done == ["started", "ended"]
 
 
 def test_relative_paths_are_ours_not_the_workers(log, tmp_path, monkeypatch):
