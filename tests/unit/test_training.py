@@ -5,9 +5,12 @@ import pytest
 
 from lossan.errors import LossanError, OptionError
 from lossan.training import Progress, epoch_order, find_adapter, load_image, sample_seed
+from lossan.training._images import check_images
 from lossan.training._samples import read_samples
 
 image = pytest.importorskip("PIL.Image")
+
+TURNED = b"\x01\x12\0\x03\0\0\0\x01\0\x06\0\0"  # an entry of EXIF: the orientation is 6
 
 
 def picture(path, array):
@@ -51,6 +54,44 @@ def test_images_are_turned_upright_as_a_browser_shows_them(tmp_path, dtype, whit
     upright = load_image(tmp_path / "a.tif", 40)[..., 0]
     assert upright[:4].min() > 200
     assert upright[7:].max() < 50
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # of the notes, where Pillow reads on
+@pytest.mark.parametrize("suffix", ["png", "webp", "jpg"])
+@pytest.mark.parametrize(
+    ("note", "turned"),
+    [
+        (b"Exif\0\0garbage garbage", False),
+        (b"Exif\0\0MM\0*\xff\xff\xff\xff", False),
+        # the orientation 6, then a maker's name of a type that there is not
+        (b"Exif\0\0MM\0*\0\0\0\x08\0\x02" + TURNED + b"\x01\x0f\0c\0\0\0\x01" + b"\xff" * 4, True),
+        # the orientation 6, then a resolution with no place for it in the file
+        (b"Exif\0\0MM\0*\0\0\0\x08\0\x02" + TURNED + b"\x01\x1a\0\x05\0\0\0\x01\0\0\x27\x0f", True),
+    ],
+    ids=["garbage", "out of the file", "another note of no type", "another note out of the file"],
+)
+def test_a_note_that_cannot_be_read_neither_turns_an_image_nor_stops_a_training(
+    tmp_path, suffix, note, turned
+):
+    wide = np.zeros((16, 32), np.uint8)
+    wide[:, :8] = 255
+    file = tmp_path / f"a.{suffix}"
+    image.fromarray(wide).save(file, exif=note)
+    assert check_images([file]) == {}
+    left, top = load_image(file, 32)[..., 0].astype(int)[[24, 4], [4, 24]]
+    assert (left < 50, top > 200) == (turned, turned)
+
+
+def test_whatever_a_training_cannot_read_is_told_before_it(tmp_path, monkeypatch):
+    file = picture(tmp_path / "a.png", np.zeros((4, 4), np.uint8))
+
+    def fail(*_, **__):
+        raise ValueError("no such conversion")
+
+    monkeypatch.setattr("PIL.Image.Image.convert", fail)
+    with pytest.raises(LossanError, match="no such conversion"):
+        load_image(file, 8)
+    assert check_images([file]) == {0: "no such conversion"}
 
 
 def test_unreadable_images_are_told(tmp_path):

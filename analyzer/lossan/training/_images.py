@@ -60,23 +60,9 @@ def open_image(file: Path, *, about: int | None = None) -> Any:
     LossanError
         When the file is missing or cannot be read.
     """
+    _check_pillow()
     try:
-        from PIL import Image, ImageOps
-    except ImportError as error:
-        raise LossanError(
-            "reading images needs Pillow; install an adapter's extra: pip install 'lossan[torch]' "
-            "or 'lossan[keras]'."
-        ) from error
-    try:
-        # by its name Pillow maps an uncompressed TIFF, and garbles one that is to be turned
-        with file.open("rb") as stored, Image.open(stored) as image:
-            if about is not None:
-                image.draft("RGB", (2 * about, 2 * about))
-            # what a browser shows a reviewer is what the network should have seen
-            upright = ImageOps.exif_transpose(image)
-            deep = upright.mode.startswith("I") or upright.mode == "F"
-            colour = _to_8_bits(upright, stretch=about is not None) if deep else upright
-            return colour.convert("RGB")
+        return _read(file, sides=None if about is None else 2 * about, stretch=about is not None)
     except FileNotFoundError as error:
         raise LossanError(f"{file}: there is no such file.") from error
     except Exception as error:  # Pillow raises whatever a broken file makes it raise
@@ -88,6 +74,7 @@ def check_images(files: Sequence[Path]) -> dict[int, str]:
 
     Every image is read to its end, on every core: a header does not tell that a download broke off.
     """
+    _check_pillow()
     told = monotonic()
     found: dict[int, str] = {}
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
@@ -101,14 +88,12 @@ def check_images(files: Sequence[Path]) -> dict[int, str]:
 
 
 def _problem(file: Path) -> str | None:
-    from PIL import Image
-
     try:
         if not file.is_file() and file.exists():
             return "it is no file"  # a pipe would be waited for for ever
-        with Image.open(file) as image:
-            image.draft("RGB", (1, 1))  # all of a JPEG is read, but few of its pixels computed
-            image.load()
+        # as for training, so that what passes here passes there; of a JPEG all is read, but few
+        # of its pixels are computed
+        _read(file, sides=1, stretch=False)
     except FileNotFoundError:
         return "there is no such file"
     except Exception as error:  # noqa: BLE001  (Pillow raises whatever a broken file makes it raise)
@@ -130,6 +115,53 @@ def augment(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.ui
     if rng.random() < 0.5:
         image = image[::-1]
     return np.ascontiguousarray(image)
+
+
+def _check_pillow() -> None:
+    try:
+        import PIL  # noqa: F401  (only whether it is there)
+    except ImportError as error:
+        raise LossanError(
+            "reading images needs Pillow; install an adapter's extra: pip install 'lossan[torch]' "
+            "or 'lossan[keras]'."
+        ) from error
+
+
+def _read(file: Path, *, sides: int | None, stretch: bool) -> Any:
+    """Return an image as RGB and upright; a JPEG no larger than will do for so many pixels."""
+    from PIL import Image
+
+    # by its name Pillow maps an uncompressed TIFF, and garbles one that is to be turned
+    with file.open("rb") as stored, Image.open(stored) as image:
+        if sides is not None:
+            image.draft("RGB", (sides, sides))
+        image.load()
+        # what a browser shows a reviewer is what the network should have seen
+        upright = _upright(image)
+        deep = upright.mode.startswith("I") or upright.mode == "F"
+        colour = _to_8_bits(upright, stretch=stretch) if deep else upright
+        return colour.convert("RGB")
+
+
+def _upright(image: Any) -> Any:
+    """Turn an image as its camera noted; a note that cannot be read turns nothing, as anywhere."""
+    from PIL import ExifTags, Image
+
+    try:
+        noted = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # noqa: BLE001  (the pixels are sound, whatever stands beside them)
+        return image
+    # not ImageOps.exif_transpose, which writes the note anew and fails where that cannot be done
+    turn = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }.get(noted)
+    return image if turn is None else image.transpose(turn)
 
 
 def _to_8_bits(image: Any, *, stretch: bool) -> Any:
