@@ -33,6 +33,9 @@ _AS_WRITTEN = pyarrow.csv.ConvertOptions(
     quoted_strings_can_be_null=False,
     null_values=[""],
 )
+# without it Arrow cuts a long file anywhere between two lines, those of one cell included
+_OF_LINES = pyarrow.csv.ParseOptions(newlines_in_values=True)
+
 PARQUET, CSV, SUMMARY = "findings.parquet", "findings.csv", "summary.json"
 SEQUENCES = "sequences.parquet"
 PARTS = (PARQUET, CSV, SUMMARY, SEQUENCES)
@@ -207,7 +210,7 @@ def _read_file(file: Path) -> Any:
     with arrow_errors(str(file)):
         if parquet:
             return read_table(file)
-        table = pa.csv.read_csv(file, convert_options=_AS_WRITTEN)
+        table = pa.csv.read_csv(file, parse_options=_OF_LINES, convert_options=_AS_WRITTEN)
         names = table.column_names
     for field in (f for f in _NAMES if names.count(f) == 1):
         values = integers_where_all_are(_as_it_was(table[field].combine_chunks()))

@@ -17,6 +17,8 @@ from lossan.io._source import arrow_errors
 
 _PARQUET = {".parquet", ".parq", ".pq"}
 _NAMED = _PARQUET | {".csv", ".txt", ""}
+# with "\n" alone `csv.writer` leaves a carriage return in a cell unquoted (Python 3.11)
+_LINE_END = "\r\n"
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,20 +103,19 @@ def write_labels(labels: LabelsTable, path: Path) -> None:
         return
     columns = [column.to_pylist() for column in labels.table.columns]
     with atomic_file(path) as file:
-        out = _Encoder(file)
-        writer = csv.writer(out, lineterminator="\n")
+        writer = csv.writer(_Encoder(file), lineterminator=_LINE_END)
         writer.writerow(labels.table.column_names)
         writer.writerows(zip(*columns, strict=True))
 
 
 class _Encoder:
-    """What `csv.writer` needs of a file: write text, here as UTF-8."""
+    """What `csv.writer` needs of a file: write a row, here as UTF-8 and ended by a line feed."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
 
     def write(self, text: str) -> int:
-        return int(self._file.write(text.encode()))
+        return int(self._file.write((text.removesuffix(_LINE_END) + "\n").encode()))
 
 
 def _read_parquet(path: Path) -> pa.Table:

@@ -49,6 +49,13 @@ def test_findings_leave_unknown_values_unknown(csv):
     assert table[1]["score"] == 1.5
 
 
+def test_cells_of_several_lines_are_read_from_long_findings(csv):
+    paths = [f"a\r{row}\n{row}" for row in range(150_000)]  # more than Arrow reads at once
+    rows = "".join(f'{row},a,true,"{path}"\n' for row, path in enumerate(paths))
+    table = read_findings(csv(f"sample_id,label,flagged,path\n{rows}", "findings.csv"))
+    assert table["path"].to_pylist() == paths
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -128,13 +135,14 @@ def test_a_directory_is_no_labels_table(tmp_path):
 
 @pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
 def test_a_table_survives_writing(csv, tmp_path, name):
-    text = 'sample_id,label,note\n007,"a, ""b""","two\nlines"\n8,é☃,\n'
+    notes = '007,"a, ""b""","two\nlines"\n8,é☃,\n9,c,"two\rlines"\n10,d,"lines\r\n"\n'
+    text = f"sample_id,label,note\n{notes}"
     labels = read_labels(csv(text))
     write_labels(labels, tmp_path / name)
     again = read_labels(tmp_path / name)
     assert again.table.to_pylist() == labels.table.to_pylist()
     if name.endswith("csv"):
-        assert (tmp_path / name).read_text() == text
+        assert (tmp_path / name).read_bytes() == text.encode()
 
 
 def test_a_column_is_replaced_in_its_place_or_added(csv):
