@@ -1,11 +1,13 @@
 """Networks by name and their weights."""
 
+import re
+from collections import OrderedDict
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lossan import LossanError
 from lossan.training import call_factory, check_network
@@ -13,6 +15,7 @@ from lossan_torch.measuring import main_output
 from lossan_torch.states import first_line, read_state
 
 _LISTED = 8
+_OLD_DENSE = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 
 
 def build_model(name: str, n_classes: int, weights: str, image_size: int) -> nn.Module:
@@ -50,9 +53,7 @@ def build_model(name: str, n_classes: int, weights: str, image_size: int) -> nn.
     return model
 
 
-def load_state(
-    model: nn.Module, state: dict[str, torch.Tensor], source: str, n_classes: int
-) -> None:
+def load_state(model: nn.Module, state: dict[str, Tensor], source: str, n_classes: int) -> None:
     """Load a state dict; a head of another number of classes stays as it was initialised.
 
     Raises
@@ -61,6 +62,7 @@ def load_state(
         Naming missing, unexpected and misshapen layers.
     """
     own = model.state_dict()
+    state = _renamed(state, own)
     missing = sorted(set(own) - set(state))
     unexpected = sorted(set(state) - set(own))
     heads = {
@@ -91,7 +93,37 @@ def load_state(
             f"{source} does not hold the weights of this network: {'; '.join(faults)}. Name the "
             "network it was saved from by --model."
         )
-    model.load_state_dict({n: v for n, v in state.items() if n not in heads}, strict=False)
+    try:
+        model.load_state_dict(_without(heads, state, own), strict=False)
+    except (ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise LossanError(
+            f"{source} cannot be loaded into this network ({first_line(error)}). Name the network "
+            "it was saved from by --model, and save its state dict again by the torchvision here."
+        ) from error
+
+
+def _renamed(state: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Give layers of DenseNet their names of today: ImageNet's files have those of long ago.
+
+    `torchvision.models.densenet` does so too, where it loads them itself.
+    """
+    new = {name: _OLD_DENSE.sub(r"\1\2", name) for name in state if name not in own}
+    if not any(name != then and name in own for then, name in new.items()):
+        return state
+    kept = OrderedDict((new.get(name, name), value) for name, value in state.items())
+    kept._metadata = getattr(state, "_metadata", None)  # type: ignore[attr-defined]  # as torch does
+    return kept
+
+
+def _without(heads: set[str], state: dict[str, Tensor], own: dict[str, Tensor]) -> Any:
+    """Return a state dict without some layers, with the versions of its modules.
+
+    Some modules read an older layout by its version, and MNASNet reads none without one.
+    """
+    kept: Any = OrderedDict((n, v) for n, v in state.items() if n not in heads)
+    versions = getattr(state, "_metadata", None)
+    kept._metadata = versions or getattr(own, "_metadata", None)
+    return kept
 
 
 def torchvision() -> Any:
@@ -139,13 +171,13 @@ def _vision_model(name: str, n_classes: int) -> nn.Module:
     return model
 
 
-def _imagenet_state(name: str) -> dict[str, torch.Tensor]:
+def _imagenet_state(name: str) -> dict[str, Tensor]:
     if ":" in name:
         raise LossanError(f"--weights imagenet is for torchvision's networks; {name} needs a file.")
     chosen = torchvision().models.get_model_weights(name).DEFAULT
     cache = Path(torch.hub.get_dir()) / "checkpoints" / Path(chosen.url).name
     try:
-        state: dict[str, torch.Tensor] = chosen.get_state_dict(progress=True, check_hash=True)
+        state: dict[str, Tensor] = chosen.get_state_dict(progress=True, check_hash=True)
     except OSError as error:
         raise LossanError(
             f"the ImageNet weights of {name} are not in the cache and cannot be downloaded "
@@ -155,7 +187,7 @@ def _imagenet_state(name: str) -> dict[str, torch.Tensor]:
     return state
 
 
-def _file_state(file: Path) -> dict[str, torch.Tensor]:
+def _file_state(file: Path) -> dict[str, Tensor]:
     try:
         state = read_state(file)
     except (FileNotFoundError, IsADirectoryError) as error:
@@ -167,7 +199,7 @@ def _file_state(file: Path) -> dict[str, torch.Tensor]:
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
     if not isinstance(state, dict) or not all(
-        isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()
     ):
         raise LossanError(f"--weights {file} holds no state dict, layer names to tensors.")
     return state

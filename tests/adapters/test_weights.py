@@ -12,6 +12,7 @@ import pytest
 
 import lossan
 from lossan.cli import run
+from lossan.errors import LossanError
 
 pytest.importorskip("PIL")
 
@@ -164,6 +165,39 @@ def test_one_layer_more_and_one_less_are_named(keras, digits, few, capsys):
     assert run(given) == 2
     said = capsys.readouterr().err
     assert "missing: batch_normalization, dense; unexpected: additional, classes (" in said
+
+
+def old_dense_names(state):
+    """Return a state dict with the names of the files that torchvision downloads for DenseNet."""
+    pattern = r"(denselayer\d+\.(?:norm|relu|conv))([12]\.)"
+    return {re.sub(pattern, r"\1.\2", name): value for name, value in state.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "kept_as"),
+    [("mnasnet0_5", lambda state: state), ("mnasnet0_5", dict), ("densenet121", old_dense_names)],
+    ids=["as saved", "without versions of modules", "of old names"],
+)
+def test_weights_of_networks_whose_layout_changed_are_loaded(name, kept_as, tmp_path):
+    torch = pytest.importorskip("torch")
+    from lossan_torch.models import build_model, torchvision
+
+    state = torchvision().models.get_model(name, weights=None, num_classes=2).state_dict()
+    torch.save(kept_as(state), tmp_path / "w.pt")
+    found = build_model(name, 2, str(tmp_path / "w.pt"), 32).state_dict()
+    assert found.keys() == state.keys()
+    assert all(torch.equal(found[layer], value) for layer, value in state.items())
+
+
+def test_weights_of_a_layout_that_nobody_knows_are_one_error(tmp_path):
+    torch = pytest.importorskip("torch")
+    from lossan_torch.models import build_model, torchvision
+
+    state = torchvision().models.mnasnet0_5(weights=None, num_classes=2).state_dict()
+    state._metadata[""]["version"] = 7
+    torch.save(state, tmp_path / "w.pt")
+    with pytest.raises(LossanError, match=r"w\.pt cannot be loaded .*instead of 7"):
+        build_model("mnasnet0_5", 2, str(tmp_path / "w.pt"), 32)
 
 
 def offline(command, folder):
