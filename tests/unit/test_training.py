@@ -121,6 +121,17 @@ def test_all_bad_images_are_listed_before_the_first_epoch(tmp_path):
     assert len(skipped) == 2
 
 
+@pytest.mark.parametrize("classes", [None, ["a", "b"]], ids=["training", "test"])
+@pytest.mark.parametrize("skip", [False, True])
+def test_a_table_without_an_image_that_can_be_read_is_refused(tmp_path, classes, skip):
+    path = table(tmp_path, ["1,gone.png,a", "2,lost.png,b"])
+    words = (
+        r"2 of 2 images cannot be read:\n.*gone(.|\n)*Mend them or name their folder by --images.$"
+    )
+    with pytest.raises(LossanError, match=words):
+        read_samples(path, None, classes=classes, skip_unreadable=skip)
+
+
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tiff", "bmp", "webp"])
 def test_an_image_that_breaks_off_is_told_before_the_first_epoch(tmp_path, suffix):
     names = [f"{name}.{suffix}" for name in ("whole", "broken", "same")]

@@ -118,6 +118,8 @@ def read_samples(
     if problems and not skip_unreadable:
         raise TableError(_unreadable(table.name, paths, problems))
     keep = [i for i in range(len(paths)) if i not in problems]
+    if not keep:
+        raise TableError(_unreadable(table.name, paths, problems))
     place = {name: code for code, name in enumerate(known)}
     labels = np.array([place[names[coded.codes[i]]] for i in keep], np.int64)
     if classes is None and len(np.unique(labels)) < 2:
@@ -213,7 +215,9 @@ def _unreadable(name: str, paths: list[str], problems: dict[int, str]) -> str:
     if more:
         lines.append(f"  and {more} more")
     listed = "\n".join(lines)
+    some = len(problems) < len(paths)  # of none left out nothing would be left
+    skip = ", or leave them out by --skip-unreadable" if some else ""
     return (
         f"{name}: {len(problems)} of {len(paths)} images cannot be read:\n{listed}\n"
-        "Mend them, name their folder by --images, or leave them out by --skip-unreadable."
+        f"Mend them{',' if some else ' or'} name their folder by --images{skip}."
     )
