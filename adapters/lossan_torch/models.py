@@ -18,7 +18,9 @@ _LISTED = 8
 _OLD_DENSE = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 
 
-def build_model(name: str, n_classes: int, weights: str, image_size: int) -> nn.Module:
+def build_model(
+    name: str, n_classes: int, weights: str, image_size: int, *, batch_size: int | None = None
+) -> nn.Module:
     """Build a classifier for so many classes.
 
     Parameters
@@ -32,12 +34,15 @@ def build_model(name: str, n_classes: int, weights: str, image_size: int) -> nn.
         state dict.
     image_size : int
         Pixels a side of the images it will see.
+    batch_size : int, optional
+        How many images it will be trained on at a time; of 1 it is tried whether that can be.
 
     Raises
     ------
     LossanError
         For an unknown network, one that gives no logit a class or has nothing to train, weights
-        that are not there or are of another network, or an image size the network cannot take.
+        that are not there or are of another network, or an image or batch size the network cannot
+        take.
     """
     model: Any = (
         call_factory(name, n_classes, nn.Module) if ":" in name else _vision_model(name, n_classes)
@@ -50,6 +55,8 @@ def build_model(name: str, n_classes: int, weights: str, image_size: int) -> nn.
         # the auxiliary head's convolutions need 299 pixels; the rest of the network does not
         model.aux_logits, model.AuxLogits = False, None
     _check_fit(model, name, n_classes, image_size)
+    if batch_size == 1:
+        _check_alone(model, name, image_size)
     return model
 
 
@@ -226,6 +233,27 @@ def _check_fit(model: nn.Module, name: str, n_classes: int, image_size: int) -> 
         raise LossanError(f"--model {name}: {error}") from error
     trainable = any(parameter.requires_grad for parameter in model.parameters())
     check_network(name, shape, n_classes, trainable=trainable)
+
+
+def _check_alone(model: nn.Module, name: str, image_size: int) -> None:
+    """Refuse to train on single images where batch norm would see one value a channel."""
+    training = model.training
+    before = {place: buffer.clone() for place, buffer in model.named_buffers()}
+    model.train()
+    try:
+        # chance and the running means stay as they were: a training goes by its seed alone
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            model(torch.zeros(1, 3, image_size, image_size))
+    except (RuntimeError, AssertionError, ValueError, IndexError) as error:
+        raise LossanError(
+            f"{name} cannot be trained on single images of {image_size} x {image_size} pixels "
+            f"({first_line(error)}). Give --batch-size 2 or more, or a larger --image-size."
+        ) from error
+    finally:
+        model.train(training)
+        with torch.no_grad():
+            for place, buffer in model.named_buffers():
+                buffer.copy_(before.get(place, buffer))
 
 
 def _some(names: list[str]) -> str:

@@ -106,7 +106,11 @@ class _Training:
         options = plan.options
         self._plan, self._device = plan, device
         model = build_model(
-            options.model, len(plan.train.classes), options.weights, options.image_size
+            options.model,
+            len(plan.train.classes),
+            options.weights,
+            options.image_size,
+            batch_size=options.batch_size,
         )
         # convolutions over the channels-last layout are the faster ones on CPUs and on GPUs
         self._model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it

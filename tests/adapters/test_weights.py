@@ -66,6 +66,29 @@ def test_networks_by_name_train(adapter, model, size, digits, few):
     assert np.isfinite(log.loss).all()
 
 
+def test_batch_norm_of_one_value_is_told_before_the_first_epoch(digits, few, capsys):
+    need("torch")
+    alone = arguments("torch", digits, few, "resnet18", "--batch-size", "1")
+    assert run(alone) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: resnet18 cannot be trained on single images of 32 x 32 pixels (")
+    assert "Give --batch-size 2 or more, or a larger --image-size." in said
+    assert not few.with_name("run.parquet").exists()
+
+
+def test_trying_a_single_image_leaves_a_network_and_chance_as_they_were():
+    torch = pytest.importorskip("torch")
+    from lossan_torch.models import build_model
+
+    found = []
+    for batch_size in (1, 2):
+        torch.manual_seed(0)
+        model = build_model("factories:small", 2, "none", 24, batch_size=batch_size)
+        found.append((model.training, torch.rand(3), *model.state_dict().values()))
+    for alone, together in zip(*found, strict=True):
+        assert np.array_equal(alone, together)
+
+
 @pytest.mark.parametrize("name", ["MobileNetV2", "mobilenet_v3_small"])
 def test_networks_of_keras_are_built_by_either_of_their_names(name, keras):
     from lossan_keras.models import build_model
