@@ -20,7 +20,7 @@ class Run:
     Parameters
     ----------
     accuracy, loss : ndarray of float
-        Shape (n_epochs,); the loss in nats.
+        Shape (n_epochs,); the loss in nats, NaN where it was not finite.
     right : ndarray of bool, optional
         Shape (n_epochs, n_test): which test samples each epoch classified rightly.
     """
@@ -33,6 +33,11 @@ class Run:
     def best(self) -> float:
         """The best accuracy of all epochs, as the paper reports it."""
         return float(self.accuracy.max())
+
+    @property
+    def best_loss(self) -> float:
+        """The lowest finite loss of all epochs, infinite where there is none."""
+        return float(self.loss.min(initial=np.inf, where=np.isfinite(self.loss)))
 
     @property
     def best_epoch(self) -> int:
@@ -59,7 +64,12 @@ def run_of(history: Sequence[Mapping[str, Any]], name: str) -> Run:
         whole = [right for right in kept if right is not None]
         return Run(
             np.array([float(entry["test_accuracy"]) for entry in history]),
-            np.array([float(entry["test_loss"]) for entry in history]),
+            np.array(
+                [
+                    np.nan if (loss := entry["test_loss"]) is None else float(loss)
+                    for entry in history
+                ]
+            ),
             np.stack(whole) if len(whole) == len(kept) else None,
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -183,7 +193,7 @@ def compare_runs(
                 "per_seed": best,
                 "best_epoch": means[name].best_epoch,
                 "last_accuracy": float(means[name].accuracy[-1]),
-                "best_loss": float(np.mean([run.loss.min() for run in some])),
+                "best_loss": _finite_mean([run.best_loss for run in some]),
                 "difference": float(np.mean(best)) - first,
                 "difference_low": apart[0],
                 "difference_high": apart[1],
@@ -191,6 +201,11 @@ def compare_runs(
         )
     n_test = next((n for n in sizes if n), 0)
     return {"n_test": n_test, "baseline": baseline, "runs": listed, "notes": notes}, means
+
+
+def _finite_mean(values: Sequence[float]) -> float | None:
+    mean = float(np.mean(values))
+    return mean if np.isfinite(mean) else None
 
 
 def _notes(no_intervals: bool, sizes: set[Any]) -> list[str]:

@@ -103,6 +103,23 @@ def unlearning(num_classes):
     return network
 
 
+def overflowing(num_classes):
+    """Return a network whose logits are beyond float32 from the start, as after steps too large."""
+    from torch import nn
+
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 24 * 24, num_classes))
+    nn.init.constant_(network[1].weight, 3e38)
+    return network
+
+
+def overflowing_keras(num_classes):
+    """Return the same in Keras."""
+    from keras import Sequential, initializers, layers
+
+    head = layers.Dense(num_classes, kernel_initializer=initializers.Constant(3e38))
+    return Sequential([layers.Input((24, 24, 3)), layers.Flatten(), head])
+
+
 def one_more_keras(num_classes):
     """Return the same in Keras."""
     return small_keras(num_classes + 1)

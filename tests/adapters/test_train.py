@@ -105,6 +105,20 @@ def test_losses_of_bfloat16_are_computed_in_float32(adapter, digits, tmp_path):
     assert history_of(log)[-1]["train_accuracy"] > 0.9
 
 
+def test_a_training_that_diverges_is_told(adapter, digits, tmp_path, capsys):
+    log = tmp_path / "run.parquet"
+    network = {"torch": "factories:overflowing", "keras": "factories:overflowing_keras"}[adapter]
+    more = ["--test", str(digits / "labels.csv")]
+    assert run(arguments(adapter, digits, log, *more, model=network)) == 0
+    notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+    assert len(notes) == 1
+    assert "is not finite: the training diverged; give a smaller --lr." in notes[0]
+    losses = [(entry["train_loss"], entry["test_loss"]) for entry in history_of(log)]
+    assert losses[-1] == (None, None)
+    assert run(["compare", str(log), f"again={log}", "--json"]) == 0
+    assert "NaN" not in capsys.readouterr().out
+
+
 def test_an_image_that_breaks_while_training_is_one_error(adapter, digits, tmp_path, capsys):
     log, labels = tmp_path / "run.parquet", tmp_path / "labels.csv"
     lines = (digits / "labels.csv").read_text().splitlines()[:9]

@@ -51,7 +51,7 @@ def compare(
             file.write(_page(summary, curves).encode())
         typer.echo(f"Wrote {output}", err=True)
     if as_json:
-        print(json.dumps(summary, indent=2))
+        print(json.dumps(summary, indent=2, allow_nan=False))
         return
     _print(summary)
 
@@ -97,7 +97,7 @@ def _print(summary: dict[str, Any]) -> None:
             percent(run["best_accuracy"], run["low"], run["high"]),
             run["best_epoch"],
             percent(run["last_accuracy"]),
-            f"{run['best_loss']:.4f}",
+            "-" if run["best_loss"] is None else f"{run['best_loss']:.4f}",
             ""
             if i == 0
             else percent(run["difference"], run["difference_low"], run["difference_high"]),

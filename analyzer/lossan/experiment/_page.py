@@ -102,7 +102,7 @@ def _curves(two: Retraining, field: str, what: str) -> Any:
         (two.noisy, "A', with wrong labels", RED, "--"),
         (two.refined, "A'', corrected", BLUE, "-"),
     ):
-        values = getattr(figures, field)
+        values = [np.nan if value is None else value for value in getattr(figures, field)]
         lines.append(Line(range(1, len(values) + 1), values, name, colour, style))
     return draw_lines(lines, x="epoch", y=what, alt=f"{what} by epoch", whole_x=True)
 

@@ -33,7 +33,10 @@ def summarize(runs: Mapping[str, Sequence[Run]], groups: NDArray[np.int64] | Non
             high=high,
             final_mean=float(np.mean([run.accuracy[-1] for run in some])),
             accuracy_by_epoch=np.mean([run.accuracy for run in some], axis=0).tolist(),
-            loss_by_epoch=np.mean([run.loss for run in some], axis=0).tolist(),
+            loss_by_epoch=[
+                loss if np.isfinite(loss) else None
+                for loss in np.mean([run.loss for run in some], axis=0).tolist()
+            ],
         )
     gap, gain = best["clean"] - best["noisy"], best["refined"] - best["noisy"]
     closed: tuple[float, float] | tuple[None, None] = (None, None)

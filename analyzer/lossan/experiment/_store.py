@@ -59,7 +59,7 @@ class Store:
     def write_json(self, name: str, values: Any) -> None:
         """Write a JSON file."""
         with atomic_file(self.root / name) as file:
-            file.write(json.dumps(values, indent=2, ensure_ascii=False).encode())
+            file.write(json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False).encode())
 
     def folder(self, *names: str) -> Path:
         """Return the root or a folder below it, made where it is not there."""

@@ -36,7 +36,10 @@ class Search(_Model):
 
 
 class Accuracies(_Model):
-    """Best accuracy on B of the trainings on one label set, and their curves."""
+    """Best accuracy on B of the trainings on one label set, and their curves.
+
+    A loss that is not finite is None.
+    """
 
     per_seed: list[float]
     mean: float
@@ -44,7 +47,7 @@ class Accuracies(_Model):
     high: float | None
     final_mean: float
     accuracy_by_epoch: list[float]
-    loss_by_epoch: list[float]
+    loss_by_epoch: list[float | None]
 
 
 class Retraining(_Model):

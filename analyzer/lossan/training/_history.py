@@ -1,6 +1,8 @@
 """What each epoch of a training came to, in a small file beside the log."""
 
 import json
+import math
+import sys
 from pathlib import Path
 from typing import Any, final
 
@@ -27,16 +29,31 @@ class History:
         self.path = history_file(log)
         remove_unfinished(self.path)
         self.epochs: list[dict[str, Any]] = []
+        self._told = False
         if keep and self.path.exists():
             self.epochs = read_history(log)[:keep]
 
     def add(self, **figures: Any) -> dict[str, Any]:
-        """Add an epoch's figures and write the file."""
-        entry = {"epoch": len(self.epochs) + 1, **figures}
+        """Add an epoch's figures and write the file; what is not finite is null in it."""
+        entry = {"epoch": len(self.epochs) + 1, **_finite(figures)}
         self.epochs.append(entry)
+        content = json.dumps({"epochs": self.epochs}, indent=2, allow_nan=False)
         with atomic_file(self.path) as file:
-            file.write(json.dumps({"epochs": self.epochs}, indent=2).encode())
+            file.write(content.encode())
+        self._tell(entry)
         return entry
+
+    def _tell(self, entry: dict[str, Any]) -> None:
+        """Say once that a training diverged: it goes on, and its log is of no use."""
+        if self._told or not any(k.endswith("_loss") and v is None for k, v in entry.items()):
+            return
+        self._told = True
+        print(
+            f"note: the loss of epoch {entry['epoch']} is not finite: the training diverged; give "
+            "a smaller --lr.",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def history_file(log: Path) -> Path:
@@ -45,7 +62,7 @@ def history_file(log: Path) -> Path:
 
 
 def read_history(log: Path) -> list[dict[str, Any]]:
-    """Read the figures of each epoch that stand beside a log.
+    """Read the figures of each epoch that stand beside a log; None for what is not finite.
 
     Raises
     ------
@@ -63,7 +80,15 @@ def read_history(log: Path) -> list[dict[str, Any]]:
         raise LossanError(f"{path} is not a history that lossan wrote ({error!r}).") from error
     if not isinstance(epochs, list) or not all(isinstance(entry, dict) for entry in epochs):
         raise LossanError(f"{path} is not a history that lossan wrote: epochs is no list of them.")
-    return epochs
+    return [_finite(entry) for entry in epochs]
+
+
+def _finite(figures: dict[str, Any]) -> dict[str, Any]:
+    """Return figures with None for what JSON has no number for; older files hold NaN."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in figures.items()
+    }
 
 
 def evaluation_figures(loss: float, right: NDArray[np.bool_]) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class TrainOptions(Config):
     weights: str = "imagenet"
     image_size: int = Field(default=550, ge=8, le=4096)
     epochs: int = Field(default=8, ge=1)
-    lr: float = Field(default=5e-5, gt=0)
+    lr: float = Field(default=5e-5, gt=0, le=1e6, allow_inf_nan=False)  # float32 holds no 1e39
     batch_size: int = Field(default=32, ge=1)
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     augmentation: Literal["flips", "none"] = "flips"
