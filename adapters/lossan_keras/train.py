@@ -42,7 +42,7 @@ def train(plan: TrainPlan) -> None:
         done = training.restore() if options.resume else 0
         how = plan.recorder_options(keep_epochs=done, **_stated(options.device))
         with Recorder(options.output, **how) as recorder:
-            history = History(options.output, keep=done)
+            history = History(options.output, keep=done, test=plan.test)
             remove_unfinished(_checkpoint(options.output))
             for epoch in range(done, options.epochs):
                 figures = training.run_epoch(epoch, recorder)

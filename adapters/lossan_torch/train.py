@@ -54,7 +54,7 @@ def train(plan: TrainPlan) -> None:
     done = training.restore() if options.resume else 0
     how = plan.recorder_options(keep_epochs=done, **training.stated())
     recorder = TorchRecorder(options.output, **how)
-    history = History(options.output, keep=done)
+    history = History(options.output, keep=done, test=plan.test)
     remove_unfinished(_checkpoint(options.output))
     with recorder:
         for epoch in range(done, options.epochs):

@@ -133,6 +133,7 @@ def interval(values: NDArray[np.float64]) -> tuple[float, float]:
 def compare_runs(
     sets: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]],
     groups: NDArray[np.int64] | None = None,
+    tested: Mapping[str, Sequence[str | None]] | None = None,
 ) -> tuple[dict[str, Any], dict[str, Run]]:
     """Hold runs against each other and against the first of them.
 
@@ -143,6 +144,9 @@ def compare_runs(
         more; the i-th history of each should be of the same seed.
     groups : ndarray of int64, optional
         Shape (n_test,): codes from 0 on of the test samples that belong together.
+    tested : mapping of str to sequence of str, optional
+        By the run's name what each of its seeds was tested on, as `lossan.training.read_test_set`
+        returns it; None where that is not known.
 
     Returns
     -------
@@ -152,7 +156,8 @@ def compare_runs(
     Raises
     ------
     LossanError
-        For fewer than two runs, unequal numbers of seeds or epochs, or one without test figures.
+        For fewer than two runs, unequal numbers of seeds or epochs, different test sets, or a run
+        without test figures.
     """
     if len(sets) < 2:
         raise LossanError(f"there is {len(sets)} run to compare; name two different ones or more.")
@@ -163,6 +168,7 @@ def compare_runs(
             f"the runs have different numbers of seeds ({told}); give each as many logs, the i-th "
             "of each with the same seed."
         )
+    _check_tested(tested or {})
     runs = {
         name: [run_of(history, name) for history in histories] for name, histories in sets.items()
     }
@@ -201,6 +207,21 @@ def compare_runs(
         )
     n_test = next((n for n in sizes if n), 0)
     return {"n_test": n_test, "baseline": baseline, "runs": listed, "notes": notes}, means
+
+
+def _check_tested(tested: Mapping[str, Sequence[str | None]]) -> None:
+    """Refuse runs on different test sets: their difference would be that of the sets as well."""
+    first: dict[str, str] = {}
+    for name, seeds in tested.items():
+        for found in seeds:
+            if found is not None:
+                first.setdefault(found, name)
+    if len(first) > 1:
+        told = "; ".join(f"{name}: {found[:19]}" for found, name in first.items())
+        raise LossanError(
+            f"the runs were tested on different samples or labels, or in another order ({told}); "
+            "train each with the same table by --test."
+        )
 
 
 def _finite_mean(values: Sequence[float]) -> float | None:

@@ -93,6 +93,21 @@ def test_an_evaluation_pass_sees_no_chance(adapter, digits, tmp_path):
     )
 
 
+def test_runs_on_different_test_sets_are_not_compared(adapter, digits, tmp_path, capsys):
+    lines = (digits / "labels.csv").read_text().splitlines()
+    few, logs = tmp_path / "few.csv", []
+    few.write_text("\n".join(lines[:9]))
+    for name, rows in (("a", lines[9:17]), ("b", lines[17:25]), ("again", lines[9:17])):
+        (tmp_path / f"{name}.csv").write_text("\n".join([lines[0], *rows]))
+        logs.append(str(tmp_path / f"{name}.parquet"))
+        more = ["--epochs", "2", "--test", str(tmp_path / f"{name}.csv")]
+        assert run(arguments(adapter, digits, tmp_path / f"{name}.parquet", *more, labels=few)) == 0
+    capsys.readouterr()
+    assert run(["compare", logs[0], logs[1]]) == 2
+    assert "the runs were tested on different samples or labels" in capsys.readouterr().err
+    assert run(["compare", logs[0], logs[2]]) == 0
+
+
 def test_losses_of_bfloat16_are_computed_in_float32(adapter, digits, tmp_path):
     log = tmp_path / "run.parquet"
     more = ["--device", "cpu", "--precision", "bfloat16", "--augmentation", "none"]

@@ -34,7 +34,7 @@ def compare(
     from lossan.compare import compare_runs
     from lossan.errors import each_of
     from lossan.io import atomic_file
-    from lossan.training import read_history
+    from lossan.training import read_history, read_test_set
 
     if output is not None:
         from lossan.report import check_report
@@ -45,7 +45,8 @@ def compare(
     groups = [] if test is None else [partial(_groups, test)]
     read = iter(each_of([*histories, *groups]))
     sets = {name: [next(read) for _ in logs] for name, logs in named.items()}
-    summary, curves = compare_runs(sets, next(read, None))
+    tested = {name: [read_test_set(log) for log in logs] for name, logs in named.items()}
+    summary, curves = compare_runs(sets, next(read, None), tested)
     if output is not None:
         with atomic_file(output) as file:
             file.write(_page(summary, curves).encode())

@@ -8,6 +8,7 @@ from lossan.training._history import (
     evaluation_figures,
     history_file,
     read_history,
+    read_test_set,
     right_of,
 )
 from lossan.training._images import augment, load_image, open_image
@@ -45,6 +46,7 @@ __all__ = [
     "open_image",
     "read_history",
     "read_samples",
+    "read_test_set",
     "right_of",
     "sample_seed",
 ]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lossan.errors import LossanError
 from lossan.io import atomic_file, remove_unfinished
+from lossan.training._samples import SampleSet
 
 
 @final
@@ -23,13 +24,17 @@ class History:
         The log they belong to; the history is ``LOG.history.json``.
     keep : int
         How many epochs of an earlier history to keep.
+    test : SampleSet, optional
+        What is tested on after each epoch.
     """
 
-    def __init__(self, log: Path, *, keep: int = 0) -> None:
+    def __init__(self, log: Path, *, keep: int = 0, test: SampleSet | None = None) -> None:
         self.path = history_file(log)
         remove_unfinished(self.path)
         self.epochs: list[dict[str, Any]] = []
         self._told = False
+        # so that runs on different test sets are not taken for a pair
+        self._about = {} if test is None else {"test_set": test.test_fingerprint}
         if keep and self.path.exists():
             self.epochs = read_history(log)[:keep]
 
@@ -37,7 +42,8 @@ class History:
         """Add an epoch's figures and write the file; what is not finite is null in it."""
         entry = {"epoch": len(self.epochs) + 1, **_finite(figures)}
         self.epochs.append(entry)
-        content = json.dumps({"epochs": self.epochs}, indent=2, allow_nan=False)
+        whole = {**self._about, "epochs": self.epochs}
+        content = json.dumps(whole, indent=2, allow_nan=False)
         with atomic_file(self.path) as file:
             file.write(content.encode())
         self._tell(entry)
@@ -69,9 +75,27 @@ def read_history(log: Path) -> list[dict[str, Any]]:
     LossanError
         When there is no history, or it is none.
     """
+    epochs = _read(log)["epochs"]
+    return [_finite(entry) for entry in epochs]
+
+
+def read_test_set(log: Path) -> str | None:
+    """Return the fingerprint of the test set of a log's history; None where it holds none.
+
+    Raises
+    ------
+    LossanError
+        When there is no history, or it is none.
+    """
+    found = _read(log).get("test_set")
+    return found if isinstance(found, str) else None
+
+
+def _read(log: Path) -> dict[str, Any]:
     path = history_file(log)
     try:
-        epochs = json.loads(path.read_text())["epochs"]
+        history: dict[str, Any] = json.loads(path.read_text())
+        epochs = history["epochs"]
     except OSError as error:
         raise LossanError(
             f"{path} cannot be read ({error.strerror}); `lossan train LABELS -o {log}` writes it."
@@ -80,7 +104,7 @@ def read_history(log: Path) -> list[dict[str, Any]]:
         raise LossanError(f"{path} is not a history that lossan wrote ({error!r}).") from error
     if not isinstance(epochs, list) or not all(isinstance(entry, dict) for entry in epochs):
         raise LossanError(f"{path} is not a history that lossan wrote: epochs is no list of them.")
-    return [_finite(entry) for entry in epochs]
+    return history
 
 
 def _finite(figures: dict[str, Any]) -> dict[str, Any]:

@@ -57,8 +57,15 @@ class SampleSet:
     @property
     def fingerprint(self) -> str:
         """SHA-256 over ids, given labels and paths, in order: chance goes by the row."""
-        rows = json.dumps([self.ids, self.given(), self.paths])
-        return f"sha256:{hashlib.sha256(rows.encode()).hexdigest()}"
+        return _digest([self.ids, self.given(), self.paths])
+
+    @property
+    def test_fingerprint(self) -> str:
+        """SHA-256 over ids and given labels as text, in order: what two runs were tested on.
+
+        Where the images lie is none of it, as they may be prepared in two ways to be compared.
+        """
+        return _digest([[str(name) for name in names] for names in (self.ids, self.given())])
 
 
 def read_samples(
@@ -168,6 +175,10 @@ def batch_rows(order: Any, size: int) -> list[list[int]]:
 def sample_seed(index: int, *, seed: int, epoch: int) -> np.random.Generator:
     """Return the source of a sample's augmentation at an epoch, whichever worker reads it."""
     return np.random.default_rng((seed, 2, epoch, index))
+
+
+def _digest(rows: Any) -> str:
+    return f"sha256:{hashlib.sha256(json.dumps(rows).encode()).hexdigest()}"
 
 
 def _folder_table(folder: Path) -> LabelsTable:
