@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lossan import read_log
 from lossan.cli import run
 
 pytest.importorskip("torch")
@@ -211,6 +212,42 @@ def test_bad_options_are_told_before_anything_is_trained(
     assert message in said
     assert "training on" not in said
     assert not (tmp_path / "out" / "experiment.json").exists()  # the folder may be given again
+
+
+@pytest.mark.parametrize(
+    ("given", "truth"),
+    [
+        (["zero", "one", "one"], ["zero", "one", "two"]),
+        (["0", "1", "1"], ["0", "1", "unsure"]),  # integers beside text
+        (["0", "1", "unsure"], ["0", "1", "1"]),
+    ],
+    ids=["text", "integers given", "integers true"],
+)
+def test_a_class_that_only_one_of_the_tables_has_is_one_of_all_networks(
+    given, truth, grouped, digits, tmp_path, monkeypatch
+):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    table, folder = tmp_path / "labels.csv", tmp_path / "out"
+    with table.open("w", newline="") as target:
+        writer = csv.writer(target)
+        writer.writerow(["sample_id", "path", "group", "label", "true_label"])
+        for i, row in enumerate(rows_of(grouped)):
+            kind = 2 if i % 4 == 3 else int(row["label"] == "one")
+            writer.writerow([row["sample_id"], row["path"], i, given[kind], truth[kind]])
+    more = ["--noise", "given", "--seeds", "1", "--epochs", "2", "--retrain-epochs", "2"]
+    assert run(arguments(table, digits, folder, *more)) == 0
+    every = sorted({*given, *truth})
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["classes"] == every
+    for counts in summary["table1"].values():
+        assert list(counts) == every
+    for log in folder.rglob("seed-0/*.parquet"):
+        assert read_log(log).metadata["classes"] == every
+    n_wrong = sum(row["label"] != row["true_label"] for row in rows_of(folder / "seed-0/noisy.csv"))
+    found = summary["experiment1"]["per_seed"][0]
+    assert found["tp"] + found["fn"] == n_wrong > 0
+    heads = [line for line in (folder / "tables.md").read_text().splitlines() if "seed |" in line]
+    assert heads[0].count(" / ") == 3
 
 
 def decide(folder, seed, keep_back=0):

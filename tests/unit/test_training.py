@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from lossan.errors import LossanError, OptionError
-from lossan.training import Progress, epoch_order, find_adapter, load_image, sample_seed
+from lossan.training import (
+    Progress,
+    TrainOptions,
+    epoch_order,
+    find_adapter,
+    load_image,
+    make_plan,
+    sample_seed,
+)
 from lossan.training._images import check_images
 from lossan.training._samples import read_samples
 
@@ -157,6 +165,18 @@ def test_an_image_that_breaks_off_is_told_before_the_first_epoch(tmp_path, suffi
 def test_bad_tables_are_told(tmp_path, rows, options, words):
     with pytest.raises(LossanError, match=words):
         read_samples(table(tmp_path, rows), None, **options)
+
+
+def test_a_training_may_lack_classes_that_its_network_has_but_not_all_save_one(tmp_path):
+    options = TrainOptions(
+        labels=table(tmp_path, ["1,ok1.png,2", "2,ok2.png,1"]), output=tmp_path / "o.parquet"
+    )
+    plan = make_plan(options, classes=["1", "2", "other"])
+    assert plan.train.classes == ["1", "2", "other"]
+    assert plan.train.given() == ["2", "1"]  # integers in its table, text among the others
+    table(tmp_path, ["1,ok1.png,2", "2,ok2.png,2"])
+    with pytest.raises(LossanError, match=r"images of one class only \('2'\)"):
+        make_plan(options, classes=["1", "2", "other"])
 
 
 def test_a_table_without_paths_is_told(tmp_path):

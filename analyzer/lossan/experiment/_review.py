@@ -56,7 +56,7 @@ def refine(
 def _by_oracle(place: Path, samples: SampleSet, noisy: Path, flagged: set[str]) -> None:
     ids, labels, truth = read_columns(noisy, "sample_id", "label", "true_label")
     corrected = [
-        right if str(name) in flagged else given
+        str(right if str(name) in flagged else given)  # one of the two columns may be integers
         for name, given, right in zip(ids, labels, truth, strict=True)
     ]
     row_of = {str(name): row for row, name in enumerate(samples.ids)}

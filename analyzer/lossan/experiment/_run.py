@@ -16,7 +16,7 @@ from lossan.experiment._retrain import summarize
 from lossan.experiment._review import refine
 from lossan.experiment._search import analyze_first, budget, mean_of, sweep, trial
 from lossan.experiment._steps import noisy_labels, prepare, retrain, say, search_log
-from lossan.experiment._store import Store, read_columns
+from lossan.experiment._store import Store, classes_of, read_columns
 from lossan.experiment._summary import METRICS, Counts, ExperimentSummary, Search, Trial
 from lossan.experiment._tables import tables
 from lossan.io import atomic_file
@@ -103,10 +103,11 @@ def _retrain(
     options: ExperimentOptions, store: Store, noisy: list[Path], refined: list[Path]
 ) -> dict[str, list[Run]]:
     runs: dict[str, list[Run]] = {"clean": [], "noisy": [], "refined": []}
+    classes = classes_of(store.root / "a.csv", store.root / "b.csv", *noisy, *refined)
     for seed in range(options.seeds):
         tables = {"clean": store.root / "a.csv", "noisy": noisy[seed], "refined": refined[seed]}
         for name, table in tables.items():
-            history = retrain(options, store, table, name, seed)
+            history = retrain(options, store, table, name, seed, classes)
             runs[name].append(run_of(history, f"seed-{seed}/retrain-{name}"))
     return runs
 
@@ -121,7 +122,10 @@ def _summary(
     waiting: list[str],
 ) -> ExperimentSummary:
     evaluations = [r.summary.evaluation for r in results if r.summary.evaluation is not None]
-    tables = [_table1(store, seed) for seed in range(options.seeds)]
+    labelled = [store.root / "b.csv"]
+    labelled += [p for s in range(options.seeds) for p in _label_sets(store, s).values()]
+    classes = classes_of(*labelled)
+    tables = [_table1(store, seed, classes) for seed in range(options.seeds)]
     (test_ids,) = read_columns(store.root / "b.csv", "sample_id")
     return ExperimentSummary(
         lossan_version=__version__,
@@ -130,7 +134,7 @@ def _summary(
         n_train=results[0].summary.log.n_samples,
         n_test=len(test_ids),
         n_groups=None if samples.groups is None else _count(samples.groups),
-        classes=samples.classes,
+        classes=classes,
         table1=tables[0],
         table1_per_seed=tables,
         experiment1=Search(
@@ -144,17 +148,22 @@ def _summary(
     )
 
 
-def _table1(store: Store, seed: int) -> Table:
+def _label_sets(store: Store, seed: int) -> dict[str, Path]:
+    """Return the tables A, A' and A'' of a seed that are there."""
+    place = store.root / f"seed-{seed}"
+    sets = {"A": store.root / "a.csv", "A'": place / "noisy.csv", "A''": place / "refined.csv"}
+    return {name: path for name, path in sets.items() if path.exists()}
+
+
+def _table1(store: Store, seed: int, classes: list[Any]) -> Table:
     ids, gold = read_columns(store.root / "a.csv", "sample_id", "label")
     truth = dict(zip(map(str, ids), map(str, gold), strict=True))
     table: Table = {}
-    place = store.root / f"seed-{seed}"
-    sets = {"A": store.root / "a.csv", "A'": place / "noisy.csv", "A''": place / "refined.csv"}
-    for name, path in ((name, path) for name, path in sets.items() if path.exists()):
+    for name, path in _label_sets(store, seed).items():
         ids, labels = read_columns(path, "sample_id", "label")
-        counts = {label: [0, 0] for label in sorted(set(truth.values()))}
+        counts = {str(label): [0, 0] for label in classes}
         for sample, label in zip(ids, labels, strict=True):
-            counts.setdefault(str(label), [0, 0])[truth[str(sample)] != str(label)] += 1
+            counts[str(label)][truth[str(sample)] != str(label)] += 1
         table[name] = {label: Counts(right=r, wrong=w) for label, (r, w) in counts.items()}
     return table
 

@@ -13,7 +13,7 @@ from lossan.corrupt import corrupt_labels
 from lossan.errors import LossanError, TableError
 from lossan.experiment._options import ExperimentOptions
 from lossan.experiment._split import split_groups
-from lossan.experiment._store import Store, read_columns, write_samples
+from lossan.experiment._store import Store, classes_of, read_columns, write_samples
 from lossan.io import read_log
 from lossan.losslog import FLOAT_CHANNELS, Coded, LossLog
 from lossan.training import SampleSet, find_adapter, make_plan, read_history, read_samples
@@ -68,17 +68,23 @@ def search_log(
     place = _place(store, options, rate, seed)
     log = place / "search.parquet"
     epochs = options.search_epochs if rate == options.rate else options.training.epochs
-    run_training(options, store, noisy, log, epochs=epochs, seed=seed, test=False)
+    classes = classes_of(store.root / "a.csv", store.root / "b.csv", noisy)
+    run_training(options, store, noisy, log, classes, epochs=epochs, seed=seed, test=False)
     return read_log(log)
 
 
 def retrain(
-    options: ExperimentOptions, store: Store, labels: Path, name: str, seed: int
+    options: ExperimentOptions,
+    store: Store,
+    labels: Path,
+    name: str,
+    seed: int,
+    classes: list[Any],
 ) -> list[dict[str, Any]]:
     """Train on a label set with B tested after each epoch, and return its history."""
     log = store.folder(f"seed-{seed}") / f"retrain-{name}.parquet"
     epochs = options.retrain_epochs
-    run_training(options, store, labels, log, epochs=epochs, seed=seed, test=True)
+    run_training(options, store, labels, log, classes, epochs=epochs, seed=seed, test=True)
     return read_history(log)
 
 
@@ -87,12 +93,16 @@ def run_training(
     store: Store,
     labels: Path,
     log: Path,
+    classes: list[Any],
     *,
     epochs: int,
     seed: int,
     test: bool,
 ) -> None:
-    """Train, unless that was done; a training that was interrupted goes on."""
+    """Train, unless that was done; a training that was interrupted goes on.
+
+    All networks have the classes of all tables: one may lack a class that B or another has.
+    """
     if log.exists():
         return
     say(f"training on {labels.relative_to(store.root)} to {log.relative_to(store.root)}")
@@ -107,7 +117,7 @@ def run_training(
             "resume": True,
         }
     )
-    find_adapter(options.adapter).train(make_plan(chosen))
+    find_adapter(options.adapter).train(make_plan(chosen, classes=classes))
     if not log.exists():
         raise LossanError(f"the adapter {options.adapter} ended without writing {log}.")
     for suffix in _CHECKPOINTS:

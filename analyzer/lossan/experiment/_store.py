@@ -96,6 +96,14 @@ def read_columns(path: Path, *fields: str) -> list[list[Any]]:
     return [table.column(field).to_pylist() for field in fields]
 
 
+def classes_of(*tables: Path) -> list[Any]:
+    """Return the classes that stand in any of some labels tables, in the order of their indices."""
+    names = {name for table in tables for name in read_columns(table, "label")[0]}
+    if any(isinstance(name, str) for name in names):
+        names = set(map(str, names))
+    return sorted(names)
+
+
 def _read_object(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))

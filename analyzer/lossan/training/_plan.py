@@ -1,12 +1,14 @@
 """Everything an adapter needs to train, checked before it starts."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lossan.errors import OptionError
+import numpy as np
+
+from lossan.errors import OptionError, TableError
 from lossan.io import recording_folder
 from lossan.training._options import TrainOptions
 from lossan.training._samples import SampleSet, read_samples
@@ -86,8 +88,15 @@ class TrainPlan:
         }
 
 
-def make_plan(options: TrainOptions) -> TrainPlan:
+def make_plan(options: TrainOptions, *, classes: Sequence[Any] | None = None) -> TrainPlan:
     """Read and check the samples, and that the log may be written.
+
+    Parameters
+    ----------
+    options : TrainOptions
+    classes : sequence, optional
+        What the network shall tell apart, in index order, where other trainings have labels that
+        this one lacks; those of its labels table if not given.
 
     Raises
     ------
@@ -100,7 +109,14 @@ def make_plan(options: TrainOptions) -> TrainPlan:
             f"{there[0]} is already there; go on with it by --resume, or name another log."
         )
     skip = options.skip_unreadable
-    train, skipped = read_samples(options.labels, options.images, skip_unreadable=skip)
+    train, skipped = read_samples(
+        options.labels, options.images, classes=classes, skip_unreadable=skip
+    )
+    if len(np.unique(train.labels)) < 2:
+        raise TableError(
+            f"{options.labels} has images of one class only ({train.given()[0]!r}); a classifier "
+            "needs at least two."
+        )
     test = None
     if options.test is not None:
         test, more = read_samples(

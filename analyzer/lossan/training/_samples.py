@@ -84,7 +84,8 @@ def read_samples(
     images : Path, optional
         What paths are relative to.
     classes : sequence, optional
-        The classes of the training set, which a test set must keep to.
+        The classes of the training set, which a test set must keep to. Where they are text,
+        labels that all read as integers are text as well.
     skip_unreadable : bool
         Leave unreadable images out.
 
@@ -106,12 +107,13 @@ def read_samples(
             f"{table.name}: there is no column 'path'; training needs the images' paths."
         )
     coded = encode(table.column("label"))
-    names = coded.values.to_pylist()
+    known = None if classes is None else list(classes)
+    names = _like(known, coded.values.to_pylist())
     if classes is None and len(names) < 2:
         raise TableError(
             f"{table.name} holds one class only ({names[0]!r}); a classifier needs at least two."
         )
-    known = list(classes) if classes is not None else names
+    known = known or names
     outside = [name for name in names if name not in known]
     if outside:
         raise TableError(
@@ -132,20 +134,18 @@ def read_samples(
     if classes is None and len(np.unique(labels)) < 2:
         raise TableError(f"{table.name}: fewer than two classes have an image that can be read.")
 
-    def column(field: str) -> list[Any] | None:
-        if not table.has(field):
-            return None
+    def column(field: str) -> list[Any]:
         values = table.column(field).to_pylist()
         return [values[i] for i in keep]
 
     found = SampleSet(
-        ids=column("sample_id") or [],
+        ids=column("sample_id"),
         files=[files[i] for i in keep],
         paths=[paths[i] for i in keep],
         labels=labels,
         classes=known,
-        true_labels=column("true_label"),
-        groups=column("group"),
+        true_labels=_like(classes, column("true_label")) if table.has("true_label") else None,
+        groups=column("group") if table.has("group") else None,
     )
     return found, [f"{paths[i]}: {why}" for i, why in problems.items()]
 
@@ -175,6 +175,19 @@ def batch_rows(order: Any, size: int) -> list[list[int]]:
 def sample_seed(index: int, *, seed: int, epoch: int) -> np.random.Generator:
     """Return the source of a sample's augmentation at an epoch, whichever worker reads it."""
     return np.random.default_rng((seed, 2, epoch, index))
+
+
+def _like(classes: Sequence[Any] | None, names: list[Any]) -> list[Any]:
+    """Return names as text where the classes are: a table of "1" and "2" alone reads as integers.
+
+    Examples
+    --------
+    >>> _like(["1", "2", "other"], [1, None, 2]), _like([1, 2], [2, 1])
+    (['1', None, '2'], [2, 1])
+    """
+    if not any(isinstance(name, str) for name in classes or ()):
+        return names
+    return [None if name is None else str(name) for name in names]
 
 
 def _digest(rows: Any) -> str:
