@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lossan.detectors import Detection
 from lossan.features import Features
-from lossan.losslog import LossLog, places_among
+from lossan.losslog import Coded, LossLog, places_among
 from lossan.merge import are_parts, join_parts, merge_logs
 
 Rows = NDArray[np.int64]
@@ -33,7 +33,8 @@ def lay_end_to_end(
     Returns
     -------
     joined : LossLog
-        Its epochs counted from 0; ``recorded`` is None where the logs differ.
+        Its epochs counted from 0; ``recorded`` is None where the logs differ, and where the types
+        of their predictions do it has those of the labels' type.
     rows : list of ndarray of int64
         For each log, shape (joined.n_samples,): the log's row of each sample, -1 where it has none.
 
@@ -44,13 +45,30 @@ def lay_end_to_end(
     """
     alike = len({log.recorded for log in logs}) == 1
     shifted, at = [], 0
-    for log in logs:
+    for log, predicted in zip(logs, _predictions(logs), strict=True):
         kept = {k: v for k, v in log.metadata.items() if alike or k != "recorded"}
         epochs = np.arange(at, at + log.n_epochs)
-        shifted.append(replace(log, epochs=epochs, metadata=kept))
+        shifted.append(replace(log, epochs=epochs, metadata=kept, predicted=predicted))
         at += log.n_epochs
     joined = merge_logs(shifted, names=names, source=_TOGETHER)
     return joined, [places_among(joined.sample_id, log.sample_id) for log in logs]
+
+
+def _predictions(logs: Sequence[LossLog]) -> list[Coded | None]:
+    """Return the predictions of each log, of several types only those that labels have.
+
+    Where a log is analysed by itself a note tells of predictions that do not compare with labels.
+    """
+    predicted = [log.predicted for log in logs]
+    kinds = {str(one.values.type) for one in predicted if one is not None and len(one.values)}
+    if len(kinds) < 2:
+        return predicted
+    given = [log.label for log in logs if log.label is not None]
+    of_labels = {str(one.type) for one in given if one.null_count < len(one)}
+    return [
+        one if one is not None and {str(one.values.type)} == of_labels else None
+        for one in predicted
+    ]
 
 
 def wholes(logs: Sequence[LossLog]) -> list[tuple[LossLog, str]]:

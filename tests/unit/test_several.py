@@ -11,6 +11,7 @@ from lossan.cli import run
 from lossan.detectors import Detection
 from lossan.errors import LogError, OptionError
 from lossan.io import write_log
+from lossan.merge import merge_logs
 from lossan.several import combine, lay_end_to_end, wholes
 from lossan.testing import planted_log
 
@@ -105,6 +106,31 @@ def test_train_and_eval_logs_go_together():
     logs = [replace(log, metadata={"recorded": mode}) for mode in ("train", "eval")]
     assert lay_end_to_end(logs)[0].recorded is None
     assert lay_end_to_end(logs[:1] * 2)[0].recorded == "train"
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
+def test_predictions_of_another_type_than_the_labels_are_left_out_of_several(order):
+    label, loss = [0, 1, 2, 0] * 25, planted_log(n_samples=100).loss
+    predicted = np.roll(label, 1)[:, None].repeat(loss.shape[1], axis=1)
+    both = [build_log(loss, label=label, predicted=p) for p in (predicted, predicted.astype(str))]
+    found = analyze([both[k] for k in order])
+    expected = analyze([both[0], replace(both[0], predicted=None)])
+    assert_frame_equal(found.findings, expected.findings)
+    assert found.findings["suggested_label"].notna().any()
+    name = f"log {order.index(1) + 1}"
+    assert found.overview.notes == (
+        f"{name}: the classes predicted were not used: they are strings, the labels integers; "
+        "record both alike",
+    )
+    with pytest.raises(LogError, match="predicted has different types in the logs"):
+        merge_logs([replace(log, epochs=log.epochs + 100 * k) for k, log in enumerate(both)])
+
+
+def test_without_labels_predictions_of_several_types_are_left_out():
+    loss = planted_log(n_samples=100).loss
+    logs = [build_log(loss, predicted=np.full(loss.shape, k)) for k in ("a", 1)]
+    assert lay_end_to_end(logs)[0].predicted is None
+    assert lay_end_to_end(logs[:1] * 2)[0].predicted is not None
 
 
 def test_labels_that_differ_are_refused():
