@@ -244,7 +244,8 @@ class Review:
         )
 
     def _check(self, press: Press, suspect: Suspect) -> None:
-        if self.plan.reader is not None and press.reader != self.plan.reader:
+        # the page was told the name as the log has it, maybe in another case than the option
+        if self.plan.reader is not None and not _is_same(press.reader, self.plan.reader):
             raise ReviewError(403, f"This review is read by {self.plan.reader}.")
         if press.adjudication:
             self._check_adjudicator(press.reader)
@@ -336,7 +337,11 @@ def _places(suspects: list[Suspect | None]) -> dict[int, tuple[int, int]]:
 
 def _same_reader(reader: str, known: list[str]) -> str:
     """Return a reader's name as it stands in the log, though it be typed in another case."""
-    return next((name for name in known if name.casefold() == reader.casefold()), reader)
+    return next((name for name in known if _is_same(name, reader)), reader)
+
+
+def _is_same(one: str, other: str) -> bool:
+    return one.casefold() == other.casefold()
 
 
 def _told(decision: Decision | None) -> dict[str, Any] | None:

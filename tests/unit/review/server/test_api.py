@@ -160,6 +160,14 @@ def test_readers(browse):
     assert fixed.press(0, "keep", reader="Anna").status_code == 403
 
 
+def test_the_option_names_a_reader_in_another_case(browse, kept):
+    browse().press(0, "keep", reader="Anna")
+    fixed = browse(reader="ANNA")
+    reader = fixed.state("ANNA")["reader"]
+    assert fixed.press(1, "unsure", reader=reader).status_code == 200
+    assert [decision.reader for decision in kept()] == ["Anna", "Anna"]
+
+
 @pytest.mark.parametrize("reader", ["", " ", "a\nb", "x" * 101, "\x00"])
 def test_a_name_that_is_none(reader, browse):
     assert browse().get("/api/state", params={"reader": reader}).status_code == 422
