@@ -52,7 +52,8 @@ def stopping(findings: Findings, decisions: Iterable[Decision], *, clean: int = 
     """Tell how far a review came, and whether it may end.
 
     It may when all flagged samples are reviewed, or when the last ones in order of suspicion, so
-    many as `clean` says, have right labels and none more suspicious is left.
+    many as `clean` says, have right labels and none more suspicious is left. Where nothing is
+    flagged every sample stands in for a flagged one.
 
     After k right labels in a row a rate p of wrong ones has had the chance (1 - p)^k of staying
     unseen; p is bounded where that is below 5%. As every wrong label starts another row, and one
@@ -76,9 +77,11 @@ def stopping(findings: Findings, decisions: Iterable[Decision], *, clean: int = 
     wrong = np.array([_is_wrong(made[ids[row]]) for row in rows], bool)
     right = np.array([made[ids[row]].action == "keep" for row in rows], bool)
     row_of_last = int(rows[-1]) if len(rows) else 0
-    skipped = int((flagged[:row_of_last] & ~seen[:row_of_last]).sum())
+    some = bool(flagged.any())
+    unread = (flagged if some else np.ones_like(flagged)) & ~seen
+    skipped = int(unread[:row_of_last].sum())
     streak = _streak(right)
-    left = int((flagged & ~seen).sum())
+    left = int(unread.sum())
     expected = _expected(table, ~seen)
     enough = streak >= clean and not skipped
     at_most = rate_at_most(streak, int((~right).sum()) + 1)
@@ -86,11 +89,13 @@ def stopping(findings: Findings, decisions: Iterable[Decision], *, clean: int = 
         clean_in_a_row=streak,
         reviewed=len(rows),
         wrong_found=int(wrong.sum()),
-        queue_left=left,
+        queue_left=left if some else 0,
         expected_left=expected,
         rate_at_most=at_most,
         stop=enough or not left,
-        advice=_advice(left, streak, clean, skipped, at_most) + _left(expected),
+        advice=("" if some else "Nothing is flagged. ")
+        + _advice("suspects" if some else "samples", left, streak, clean, skipped, at_most)
+        + _left(expected),
     )
 
 
@@ -127,17 +132,17 @@ def _expected(findings: "Findings", unseen: NDArray[np.bool_]) -> float | None:
     return float(np.nansum(probability[unseen]))
 
 
-def _advice(left: int, streak: int, clean: int, skipped: int, at_most: float) -> str:
+def _advice(what: str, left: int, streak: int, clean: int, skipped: int, at_most: float) -> str:
     if not left:
-        return "All suspects have been reviewed."
+        return f"All {what} have been reviewed."
     if not streak:
         return (
-            f"Go on: {left:,} suspects are left; {clean} right labels in a row, in order of "
+            f"Go on: {left:,} {what} are left; {clean} right labels in a row, in order of "
             "suspicion, would be enough."
         )
     if streak < clean:
         return (
-            f"Go on: {left:,} suspects are left, and the last {streak} in order of suspicion had "
+            f"Go on: {left:,} {what} are left, and the last {streak} in order of suspicion had "
             f"right labels; {clean} in a row would be enough."
         )
     if skipped:

@@ -123,6 +123,23 @@ def test_stopping_at_both_ends(decide):
     assert stopping(findings().drop(["probability"]), []).expected_left is None
 
 
+def test_stopping_where_nothing_is_flagged(decide):
+    none = stopping(findings(flagged=0), [])
+    assert (none.queue_left, none.stop) == (0, False)
+    assert none.advice.startswith("Nothing is flagged. Go on: 9 samples are left; 30 right labels")
+    enough = stopping(findings(flagged=0), keep(decide, "abc"), clean=3)
+    assert enough.stop
+    assert "You may stop: the last 3" in enough.advice
+    gap = stopping(findings(flagged=0), keep(decide, "bcd"), clean=3)
+    assert not gap.stop
+    assert "but 1 more suspicious ones have not been reviewed" in gap.advice
+    every = stopping(findings(flagged=0), keep(decide, "abcdefghi"))
+    assert every.stop
+    assert every.advice == "Nothing is flagged. All samples have been reviewed. " + (
+        "About 0.0 wrong labels are expected among all samples not reviewed."
+    )
+
+
 @pytest.fixture(scope="module")
 def log():
     return planted_log(n_samples=200)
