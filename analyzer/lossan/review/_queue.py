@@ -48,6 +48,21 @@ def queue(
     return [ids[row] for row in sorted(range(len(ids)), key=keys.__getitem__)]
 
 
+def refuse_telling_order(order: str, *, blinded: bool) -> None:
+    """Refuse to hide labels in an order that shows them.
+
+    Raises
+    ------
+    OptionError
+        For a blinded review by class pairs.
+    """
+    if blinded and order == "class-pair":
+        raise OptionError(
+            "--order class-pair shows which labels are given, which --blinded hides; blinded, the "
+            "order is suspicion or group."
+        )
+
+
 def as_table(findings: Findings) -> pa.Table:
     """Return findings as an Arrow table."""
     if isinstance(findings, pa.Table):

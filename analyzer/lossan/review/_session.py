@@ -17,7 +17,7 @@ from lossan.review._fingerprint import findings_fingerprint
 from lossan.review._log import DECISIONS, DecisionLog
 from lossan.review._outcomes import active, outcomes
 from lossan.review._press import Plan, Press, ReviewError
-from lossan.review._queue import queue
+from lossan.review._queue import queue, refuse_telling_order
 from lossan.review._standing import Standing
 from lossan.review._stopping import stopping
 from lossan.review._suspects import Suspect, Suspects, class_names, read_suspects, reasons
@@ -285,11 +285,7 @@ def open_review(folder: Path, plan: Plan) -> Review:
     LossanError
         When the findings or the decisions cannot be used, or there is nothing to review.
     """
-    if plan.blinded and plan.order == "class-pair":
-        raise OptionError(
-            "--order class-pair shows which labels are given, which --blinded hides; blinded, the "
-            "order is suspicion or group."
-        )
+    refuse_telling_order(plan.order, blinded=plan.blinded)
     suspects = read_suspects(folder)
     fingerprint = findings_fingerprint(folder)
     log = DecisionLog.open(folder / DECISIONS, fingerprint=fingerprint)

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from lossan.review._decision import Name
 from lossan.review._fingerprint import findings_fingerprint
-from lossan.review._queue import queue
+from lossan.review._queue import queue, refuse_telling_order
 from lossan.review._suspects import Suspect, read_suspects
 
 
@@ -57,8 +57,9 @@ def make_tasks(
     Raises
     ------
     TableError, OptionError
-        When it is not such a folder, or the order is none.
+        When it is not such a folder, or the order is none or shows what is hidden.
     """
+    refuse_telling_order(order, blinded=blinded)
     fingerprint = findings_fingerprint(folder)
     found = read_suspects(folder)
     rows = found.learn(queue(found.table, order=order, only_flagged=only_flagged, top=top))

@@ -61,6 +61,14 @@ def test_a_blinded_queue_says_nothing_of_labels(tmp_path, lossan):
     assert not any(word in text for word in ("cat", "dog", "label,s", "probability"))
 
 
+@pytest.mark.parametrize("program", ["csv", "label-studio"])
+def test_a_blinded_queue_is_in_no_order_that_shows_labels(program, tmp_path, lossan):
+    path = tmp_path / "blinded"
+    line = f"decisions export DIR --blinded --order class-pair --to {program} -o"
+    assert "--order class-pair shows which labels are given" in lossan(line, path, code=2)
+    assert not path.exists()
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_what_was_filled_in_is_imported(separator, table, lossan, decisions, findings):
     rows, save = table
