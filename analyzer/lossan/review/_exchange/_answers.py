@@ -13,7 +13,7 @@ from lossan.review._decision import Decision, Name, now
 from lossan.review._fingerprint import findings_fingerprint
 from lossan.review._log import DECISIONS, DecisionLog
 from lossan.review._outcomes import active, opinion
-from lossan.review._suspects import Suspect, Suspects, read_suspects
+from lossan.review._suspects import Suspect, Suspects, is_unicode, read_suspects
 
 UNSURE, EXCLUDE = "(unsure)", "(exclude)"
 """How a choice says that it is none of the classes."""
@@ -164,6 +164,8 @@ class _Known:
                 f"the label {text!r} is new to the findings; {hint(text, self._labels)} Or allow "
                 "it by --new-labels."
             )
+        if not is_unicode(text):
+            raise ValueError(f"the label {text!r} holds half a character, which no file can hold")
         numbers = [isinstance(label, int) for label in self._labels.values()]
         if not numbers or not all(numbers):
             return text

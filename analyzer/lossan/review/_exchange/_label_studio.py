@@ -154,7 +154,6 @@ def _answer(where: str, data: dict[str, Any], annotation: Any) -> Answer:
     if not isinstance(annotation, dict):
         raise ValueError("it is no object")  # noqa: TRY004  (a fault of the file, as the others)
     choice = _choice(annotation.get("result"))
-    seconds = annotation.get("lead_time")
     findings, given = data.get("findings"), data.get("given_label")
     action = _NOT_A_CLASS.get(choice, "relabel")
     return Answer(
@@ -164,7 +163,7 @@ def _answer(where: str, data: dict[str, Any], annotation: Any) -> Answer:
         action=action,
         label=choice if action == "relabel" else None,
         time=_time(annotation.get("updated_at") or annotation.get("created_at")),
-        seconds=float(seconds) if isinstance(seconds, (int, float)) else None,
+        seconds=_seconds(annotation.get("lead_time")),
         given=None if given is None else str(given),
         findings=None if findings is None else str(findings),
     )
@@ -178,7 +177,10 @@ def _choice(result: Any) -> str:
     ]
     named = [entry for entry in found if entry.get("from_name") == _CONTROL] or found
     values = [entry.get("value") for entry in named]
-    choices = [c for v in values if isinstance(v, dict) for c in v.get("choices") or []]
+    chosen = [v.get("choices") for v in values if isinstance(v, dict)]
+    if any(not isinstance(c, list) for c in chosen if c is not None):
+        raise ValueError("its choices are no list")
+    choices = [choice for c in chosen for choice in c or []]
     if len(choices) != 1 or not isinstance(choices[0], str):
         raise ValueError(f"needed is one choice, it has {len(choices)}")
     return choices[0]
@@ -193,11 +195,19 @@ def _reader(completed_by: Any) -> str:
     return f"user {completed_by}" if isinstance(completed_by, int) else str(completed_by)
 
 
+def _seconds(lead_time: Any) -> float | None:
+    if not isinstance(lead_time, (int, float)):
+        return None
+    try:
+        return float(lead_time)
+    except OverflowError as error:
+        raise ValueError("its lead_time is too large") from error
+
+
 def _time(text: Any) -> str | None:
     if text is None:
         return None
     try:
-        when = datetime.fromisoformat(str(text))
-    except ValueError as error:
+        return as_time(datetime.fromisoformat(str(text)))
+    except (ValueError, OverflowError) as error:  # in UTC it may lie before the first year
         raise ValueError(f"its time {text!r} is not one") from error
-    return as_time(when)

@@ -154,3 +154,22 @@ def test_all_faults_are_told_with_their_tasks(lossan, exported, write, findings)
 @pytest.mark.parametrize(("text", "words"), [("{", "not JSON"), ("{}", "no list of tasks")])
 def test_what_is_no_export_is_refused(text, words, lossan, write):
     assert words in lossan(IMPORT, write(text), code=2)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"result": [{"type": "choices", "value": {"choices": 5}}]}, "its choices are no list"),
+        ({"result": [{"type": "choices", "value": {"choices": "cat"}}]}, "choices are no list"),
+        ({"result": [{"type": "choices", "value": {"choices": ["\ud800"]}}]}, "half a character"),
+        ({"lead_time": 10**400}, "its lead_time is too large"),
+        ({"updated_at": "0001-01-01T00:00:00+10:00"}, "is not one"),
+    ],
+)
+def test_an_annotation_of_odd_values_is_told(change, words, lossan, exported, write, findings):
+    exported[1]["annotations"][0] |= change
+    said = lossan(IMPORT, write(exported), "--new-labels", code=2)
+    assert "has 1 fault" in said
+    assert "task 2, annotation 1: " in said
+    assert words in said
+    assert not (findings / "decisions.jsonl").exists()
