@@ -55,6 +55,7 @@ def export(
     ] = None,
 ) -> None:
     """Write the queue for another program."""
+    from lossan.errors import OptionError
     from lossan.io import atomic_file
     from lossan.review import exchange
 
@@ -67,6 +68,8 @@ def export(
     else:
         path = Path(output)
         common.refuse_parts(path, findings)
+        if not path.name:
+            raise OptionError(f"-o {output!r} names no file; give one, such as -o queue.json.")
         if to == "label-studio":
             config = path.with_suffix(".config.xml")
             text = exchange.labelling_config(tasks).encode()

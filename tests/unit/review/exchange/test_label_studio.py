@@ -173,3 +173,10 @@ def test_an_annotation_of_odd_values_is_told(change, words, lossan, exported, wr
     assert "task 2, annotation 1: " in said
     assert words in said
     assert not (findings / "decisions.jsonl").exists()
+
+
+@pytest.mark.parametrize("output", ["", ".", "/"])
+@pytest.mark.parametrize("program", ["csv", "label-studio"])
+def test_a_queue_needs_a_file_of_a_name(output, program, lossan):
+    said = lossan(f"decisions export DIR --to {program} -o", output, code=2)
+    assert f"-o {output!r} names no file" in said
