@@ -101,7 +101,9 @@ def import_answers(folder: Path, batch: Batch, *, new_labels: bool = False) -> t
         With all faults at once; then nothing was added.
     """
     fingerprint = findings_fingerprint(folder)
-    known = _Known(read_suspects(folder), {answer.sample for answer in batch.answers}, new_labels)
+    samples = {answer.sample for answer in batch.answers}
+    readers = _readers(folder / DECISIONS, fingerprint)
+    known = _Known(read_suspects(folder), samples, new_labels, readers)
     made: list[Decision] = []
     for answer in batch.answers:
         try:
@@ -118,7 +120,10 @@ def import_answers(folder: Path, batch: Batch, *, new_labels: bool = False) -> t
 class _Known:
     """What the findings hold, by its text."""
 
-    def __init__(self, suspects: Suspects, samples: set[str], new_labels: bool) -> None:
+    def __init__(
+        self, suspects: Suspects, samples: set[str], new_labels: bool, readers: list[str]
+    ) -> None:
+        self._readers = {reader.casefold(): reader for reader in reversed(readers)}
         self._labels: dict[str, Name] = {str(label): label for label in suspects.labels()}
         self._new_labels = new_labels
         self._samples: dict[str, Suspect] = {}
@@ -146,7 +151,7 @@ class _Known:
         return Decision(
             id=_id(answer, source),
             time=answer.time or now(),
-            reader=answer.reader,
+            reader=self._reader(answer.reader),
             sample_id=suspect.sample_id,
             action=action,  # type: ignore[arg-type]  # Decision checks it
             label=label,
@@ -155,6 +160,13 @@ class _Known:
             seconds=answer.seconds,
             fingerprint=fingerprint,
         )
+
+    def _reader(self, text: str) -> str:
+        """Return a reader's name as it stands already, though it be typed in another case."""
+        name = text.strip()
+        if not name:
+            raise ValueError("its reader has no name; give --reader NAME")
+        return self._readers.setdefault(name.casefold(), name)
 
     def _label(self, text: str) -> Name:
         if text in self._labels:
@@ -172,6 +184,14 @@ class _Known:
         if not _is_integer(text):
             raise ValueError(f"the label {text!r} is no integer, as those of the findings are")
         return int(text)
+
+
+def _readers(path: Path, fingerprint: str) -> list[str]:
+    """Return who decided so far, the first one first."""
+    if not path.exists():
+        return []
+    log = DecisionLog.open(path, fingerprint=fingerprint, create=False)
+    return [decision.reader for decision in log.decisions]
 
 
 def _is_integer(text: str) -> bool:

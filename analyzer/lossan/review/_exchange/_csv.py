@@ -171,7 +171,8 @@ def _tell_repeated(batch: Batch) -> None:
     """Refuse two answers of a reader on a sample: which of them counts would be a guess."""
     first: dict[tuple[str, str], str] = {}
     for answer in batch.answers:
-        before = first.setdefault((answer.reader, answer.sample), answer.where)
+        who = answer.reader.casefold()  # one reader, in whichever case the name is typed
+        before = first.setdefault((who, answer.sample), answer.where)
         if before != answer.where:
             batch.faults.append(
                 f"{answer.where}: {answer.reader!r} decides {answer.sample!r} a second time, "

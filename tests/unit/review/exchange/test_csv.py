@@ -111,6 +111,32 @@ def test_a_change_of_mind_is_imported_and_back_again(table, lossan, decisions):
         assert decisions()["a.png"][0] == action
 
 
+def test_a_reader_is_one_in_whichever_case_the_name_is_typed(table, lossan, decisions):
+    rows, save = table
+    rows[0] |= {"decision": "keep", "reader": "Anna"}
+    lossan(IMPORT, save(rows))
+    rows[0] |= {"decision": "unsure", "reader": "ANNA "}
+    rows[1] |= {"decision": "keep", "reader": "anna"}
+    rows[2] |= {"decision": "keep", "reader": "Bo"}
+    rows[3] |= {"decision": "keep", "reader": "BO"}
+    lossan(IMPORT, save(rows))
+    assert decisions()["a.png"] == ("unsure", None, ("Anna",))
+    assert [readers for _, _, readers in decisions().values()] == [
+        *(("Anna",), ("Anna",)),
+        *(("Bo",), ("Bo",)),
+    ]
+    twice = [rows[0], rows[0] | {"reader": "Anna", "decision": "keep"}]
+    assert "'Anna' decides 'a.png' a second time, after row 2" in lossan(
+        IMPORT, save(twice), code=2
+    )
+
+
+def test_a_reader_has_a_name(table, lossan):
+    rows, save = table
+    rows[0] |= {"decision": "keep"}
+    assert "row 2: its reader has no name" in lossan(IMPORT, save(rows), "--reader", "  ", code=2)
+
+
 def test_an_old_file_does_not_override_what_came_later(table, lossan, decisions, findings):
     rows, save = table
     rows[0] |= {"decision": "keep", "reader": "A"}
