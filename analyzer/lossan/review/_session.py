@@ -22,6 +22,8 @@ from lossan.review._standing import Standing
 from lossan.review._stopping import stopping
 from lossan.review._suspects import Suspect, Suspects, class_names, read_suspects, reasons
 
+_EXACT = 2**53 - 1  # JavaScript holds whole numbers up to it
+
 
 @final
 class Review:
@@ -200,8 +202,8 @@ class Review:
         if not is_open:
             return item
         item |= {
-            "id": suspect.sample_id,
-            "group": suspect.group,
+            "id": _exact(suspect.sample_id),
+            "group": _exact(suspect.group),
             "given": suspect.given,
             "suggested": suspect.suggested,
             "rank": suspect.rank,
@@ -338,6 +340,11 @@ def _same_reader(reader: str, known: list[str]) -> str:
 
 def _is_same(one: str, other: str) -> bool:
     return one.casefold() == other.casefold()
+
+
+def _exact(name: Name | None) -> Name | None:
+    """Return a name as a page can show it: as numbers it would round large ones."""
+    return str(name) if isinstance(name, int) and abs(name) > _EXACT else name
 
 
 def _told(decision: Decision | None) -> dict[str, Any] | None:

@@ -2,13 +2,18 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 from uuid import uuid4
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
+from lossan import analyze
 from lossan.io import read_findings
-from lossan.review import active, outcomes
+from lossan.review import Plan, active, open_review, outcomes
+from lossan.testing import planted_log
 
 
 @pytest.fixture
@@ -48,6 +53,19 @@ def test_a_sample(browse, found):
         assert item[field] == finding[column]
     assert item["suggested"] == finding["suggested_label"]
     assert f"Its mean loss is {finding['f1_mean']:.2f}, where others" in item["why"]
+
+
+def test_whole_numbers_that_a_browser_would_round_are_told_as_text(tmp_path):
+    log, ids = planted_log(n_samples=100, rate=0.2), 2**53 - 50 + np.arange(100)
+    patients = pa.array(2**53 + 1 + ids // 2)
+    analyze(replace(log, sample_id=pa.array(ids), group=patients)).save(tmp_path)
+    review = open_review(tmp_path, Plan(top=100))
+    rows = review.state("A", adjudicating=False)["queue"]
+    shown = review.items(rows, "A", adjudicating=False)
+    assert {str(item["id"]) for item in shown} == {str(sample) for sample in ids}
+    assert {type(item["id"]) for item in shown} == {int, str}
+    assert all(item["id"] < 2**53 for item in shown if isinstance(item["id"], int))
+    assert {item["group"] for item in shown} == {str(group) for group in patients.to_pylist()}
 
 
 def test_why_is_said_of_every_suspect_but_not_while_blinded(browse, base):
