@@ -237,13 +237,20 @@ class Review:
                 given_label=is_open and suspect.given is not None,
                 suggested_label=is_open and suspect.suggested is not None,
                 order=self.plan.order,
-                position=press.position,
+                position=self._position(press),
                 image=suspect.image,
             ),
             seconds=press.seconds,
             adjudication=press.adjudication,
             fingerprint=str(self._log.fingerprint),
         )
+
+    def _position(self, press: Press) -> int | None:
+        """Return the place of the press's sample: an undo comes while another one is shown."""
+        if press.action != "undo":
+            return press.position
+        last = self._standing.last(press.reader)
+        return None if last is None or last.shown is None else last.shown.position
 
     def _check(self, press: Press, suspect: Suspect) -> None:
         # the page was told the name as the log has it, maybe in another case than the option

@@ -163,6 +163,14 @@ def test_undo(browse, kept):
     assert browser.press(0, "undo", undoes=first["id"]).status_code == 409
 
 
+def test_an_undo_stands_at_the_place_of_what_it_takes_back(browse, kept):
+    browser = browse()
+    made = browser.press(3, "unsure", position=3).json()["last"]
+    # the page shows the next image by then
+    assert browser.press(3, "undo", undoes=made["id"], position=4).status_code == 200
+    assert [decision.shown.position for decision in kept()] == [3, 3]
+
+
 def test_readers(browse):
     browser = browse()
     browser.press(0, "keep", reader="Anna")
