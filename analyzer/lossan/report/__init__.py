@@ -12,7 +12,7 @@ from lossan.report._figures import (
     draw_sequences,
 )
 from lossan.report._findings import Page, findings_page
-from lossan.report._images import Thumbnails
+from lossan.report._images import Thumbnails, unreadable
 from lossan.report._page import check_report, render_page
 from lossan.report._suspects import read_reasons, read_report
 
@@ -33,4 +33,5 @@ __all__ = [
     "read_reasons",
     "read_report",
     "render_page",
+    "unreadable",
 ]

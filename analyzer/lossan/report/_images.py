@@ -60,9 +60,22 @@ class Thumbnails:
             return Picture(trouble="its file cannot be reached")
         try:
             image = open_image(file, about=self._size)
-        except LossanError:
-            return Picture(trouble="it is broken, or of a kind unknown here")
+        except LossanError as error:
+            return Picture(trouble=unreadable(error))
         return Picture(url=f"data:image/jpeg;base64,{b64encode(_jpeg(image, self._size)).decode()}")
+
+
+def unreadable(error: LossanError) -> str:
+    """Say why `open_image` could not read an image, in words that follow its name.
+
+    Examples
+    --------
+    >>> unreadable(LossanError("a.png: cannot be read as an image."))
+    'it is broken, or of a kind unknown here'
+    """
+    if type(error.__cause__).__name__ == "DecompressionBombError":
+        return "it has too many pixels to be shown"
+    return "it is broken, or of a kind unknown here"
 
 
 def _jpeg(image: Any, size: int) -> bytes:

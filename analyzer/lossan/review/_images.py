@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, final
 
 from lossan.errors import LossanError
+from lossan.report import unreadable
 from lossan.training import open_image
 
 _AS_THEY_ARE = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
@@ -70,9 +71,7 @@ class ImageFolder:
                 return Picture(file.read_bytes(), kind)
             return _converted(open_image(file, about=_LONGEST))
         except LossanError as error:
-            if type(error.__cause__).__name__ == "DecompressionBombError":
-                return Picture(trouble="it has too many pixels to be shown")
-            return Picture(trouble="it is broken, or of a kind unknown here")
+            return Picture(trouble=unreadable(error))
         except OSError as error:
             return Picture(trouble=f"it cannot be read: {error.strerror or error}")
 

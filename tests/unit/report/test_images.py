@@ -109,3 +109,9 @@ def test_without_images_nothing_is_said_of_them(write):
     page = write(analyze(planted_log(n_samples=100)))
     assert page.all("img") == []
     assert "image" not in page.all("main")[0]["text"]
+
+
+def test_an_image_of_too_many_pixels_is_not_called_broken(images, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400 * 300 // 3)
+    looked = Thumbnails(images).look("deep/1.png")
+    assert (looked.url, looked.trouble) == (None, "it has too many pixels to be shown")

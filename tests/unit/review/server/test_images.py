@@ -124,3 +124,9 @@ def test_the_page_is_told(browse, base, found_rows):
 @pytest.fixture
 def found_rows(browse):
     return browse().state()["queue"]
+
+
+def test_an_image_of_too_many_pixels_is_not_called_broken(tmp_path, monkeypatch):
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40 * 30 // 3)
+    assert ImageFolder(tmp_path).read("a.png").trouble == "it has too many pixels to be shown"
