@@ -86,7 +86,9 @@ def test_an_analysis_ends_in_order(tmp_path, engine, signum):
     else:
         process.send_signal(signum)
     _, said = process.communicate(timeout=60)
-    assert said == "error: interrupted; nothing half-written stays behind.\n"
+    # a slow machine tells how far it has read before
+    assert said.splitlines()[-1:] == ["error: interrupted; nothing half-written stays behind."]
+    assert "Traceback" not in said
     assert process.returncode == 130
     assert not out.exists()
     assert not list(spill.iterdir())
@@ -102,7 +104,9 @@ def test_a_conversion_leaves_no_part_of_a_file(tmp_path, signum):
     assert list(folder.iterdir())
     process.send_signal(signum)
     _, said = process.communicate(timeout=60)
-    assert said == "error: interrupted; nothing half-written stays behind.\n"
+    # a slow machine tells how far it has read before
+    assert said.splitlines()[-1:] == ["error: interrupted; nothing half-written stays behind."]
+    assert "Traceback" not in said
     assert process.returncode == 130
     assert not list(folder.iterdir())
 
