@@ -1,9 +1,12 @@
 """What a Recorder tells of an epoch that is not as it should be, each kind once."""
 
+import sys
 from typing import final
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+_PACKAGES = ("lossan", "lossan_torch", "lossan_keras")
 
 
 @final
@@ -84,3 +87,11 @@ def _improbable(name: str, table: pa.Table) -> str:
         f"{name} goes from {low:g} to {high:g}; a probability is from 0 to 1, and a log of others "
         "cannot be analysed."
     )
+
+
+def outside() -> int:
+    """Return how far up the stack the caller's own code is, for a warning to point at."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _PACKAGES:
+        frame, level = frame.f_back, level + 1
+    return level

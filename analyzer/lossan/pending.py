@@ -1,5 +1,6 @@
 """The records of an open epoch: kept by the training thread, put in order by one of its own."""
 
+import os
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from lossan.errors import RecorderError
 from lossan.order import stable_order
 
 Column: TypeAlias = NDArray[Any] | pa.Array
@@ -32,7 +34,22 @@ class Pending:
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="lossan-recorder")
+        self._process = os.getpid()
         self.clear()
+
+    @property
+    def forked(self) -> bool:
+        """Whether this is a process forked from the one that made it, which has no such thread."""
+        return os.getpid() != self._process
+
+    def check_process(self) -> None:
+        """Raise a RecorderError in a forked process, where waiting for the thread has no end."""
+        if self.forked:
+            raise RecorderError(
+                f"the Recorder was made in process {self._process}; this is process {os.getpid()}, "
+                "forked from it, and nothing of it would reach the log. Make a Recorder in each "
+                "process, for a log of its own, and put the logs together by lossan merge."
+            )
 
     def clear(self) -> None:
         """Forget all records."""

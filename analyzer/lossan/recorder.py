@@ -24,13 +24,11 @@ from lossan.given import (
     with_column,
 )
 from lossan.io import EpochFolder, recording_folder, remove_file, remove_unfinished
-from lossan.irregular import Irregularities
+from lossan.irregular import Irregularities, outside
 from lossan.kinds import Kinds, kinds_of
 from lossan.losslog import CHANNELS, FLOAT_CHANNELS
 from lossan.order import stable_order
 from lossan.pending import Column, Pending
-
-_PACKAGES = ("lossan", "lossan_torch", "lossan_keras")
 
 
 @dataclass(frozen=True)
@@ -150,6 +148,12 @@ class Recorder:
         """How many epochs have ended; after resuming, the epoch (from 0) to go on with."""
         return self._folder.n_epochs
 
+    def check_open(self) -> None:
+        """Raise a RecorderError where nothing can be recorded: closed, or in a forked process."""
+        self._pending.check_process()
+        if self._closed:
+            raise RecorderError("the Recorder is closed; make a new one with resume=True.")
+
     def record(self, ids: Any, losses: Any, *, labels: Any = None, **channels: Any) -> None:
         """Record the losses of some samples at the current epoch.
 
@@ -174,8 +178,7 @@ class Recorder:
             strings where they were integers before, or the other way round. Nothing of the call is
             kept then.
         """
-        if self._closed:
-            raise RecorderError("the Recorder is closed; make a new one with resume=True.")
+        self.check_open()
         batch: dict[str, Column] = {
             "sample_id": kept_ids(ids),
             "loss": floats("losses", losses),
@@ -215,6 +218,7 @@ class Recorder:
         OutputError
             When it cannot be written; what was recorded is kept for another try.
         """
+        self.check_open()
         with self._lock:
             table, n_repeated = self._recorded()
             ids = table["sample_id"].combine_chunks()
@@ -238,6 +242,7 @@ class Recorder:
         """
         if self._closed:
             return
+        self.check_open()
         if self._pending.n:
             self._end_open_epoch()
         if self.n_epochs == 0:
@@ -279,6 +284,8 @@ class Recorder:
 
     def _let_go(self) -> None:
         """Leave the ended epochs as they are, for whoever goes on with them."""
+        if self._closed or self._pending.forked:  # the log is whole, or another process's
+            return
         self._closed = True
         self._pending.close()
         self._folder.release()
@@ -375,7 +382,7 @@ class Recorder:
         self.end_epoch()
 
     def _warn(self, message: str) -> None:
-        warnings.warn(f"{self.path}: {message}", RecordingWarning, stacklevel=_outside())
+        warnings.warn(f"{self.path}: {message}", RecordingWarning, stacklevel=outside())
 
 
 def _others(ids: pa.Array, than: pa.Array) -> pa.Array:
@@ -383,11 +390,3 @@ def _others(ids: pa.Array, than: pa.Array) -> pa.Array:
     if not len(ids) or ids.equals(than):
         return ids[:0]
     return ids.filter(pc.invert(pc.is_in(ids, value_set=than)))
-
-
-def _outside() -> int:
-    """Return how far up the stack the caller's own code is, for a warning to point at."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _PACKAGES:
-        frame, level = frame.f_back, level + 1
-    return level

@@ -141,3 +141,20 @@ def test_what_a_mask_hides_is_unknown(tmp_path):
     assert log.label.to_pylist() == [1, None, 2]
     np.testing.assert_array_equal(np.isnan(log.loss).all(axis=1), hidden)
     assert log.predicted.codes[1].tolist() == [-1, -1]
+
+
+def test_what_fails_after_closing_tells_of_no_recording(tmp_path, capsys):
+    """The log is whole then, and there is nothing to go on with."""
+    path = tmp_path / "run.parquet"
+
+    def fail():
+        with Recorder(path) as recorder:
+            epoch(recorder)
+            epoch(recorder)
+            recorder.close()
+            recorder.record([1], [0.5])
+
+    with pytest.raises(LossanError, match="the Recorder is closed"):
+        fail()
+    assert "safe in" not in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ["run.parquet"]
