@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lossan import LossanError, Recorder
 from lossan.given import Naming
 from lossan_keras.feeds import Codes, batches, first_batch, keeps_its_order, tagged_data, untagged
-from lossan_keras.outputs import COLUMNS, gives_logits, main_output, measure
+from lossan_keras.outputs import COLUMNS, gives_logits, main_output, measure, output_names
 from lossan_keras.passing import Pass
 from lossan_keras.tap import Tap
 
@@ -76,7 +76,7 @@ class RecordEvaluation(keras.callbacks.Callback):  # type: ignore[misc]  # Keras
     from_logits : bool, optional
         Whether the model gives logits, else probabilities; told from its loss if not given.
     output : str or int, optional
-        Which output to record of a model with several.
+        Which output to record of a model with several: its name or its place.
     **options
         Those of `lossan.Recorder`: ``labels``, ``classes``, ``metadata``, ``resume`` and so on.
         Without ``labels`` the targets are recorded as the given labels.
@@ -117,11 +117,12 @@ class RecordEvaluation(keras.callbacks.Callback):  # type: ignore[misc]  # Keras
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002  (Keras' signature)
         """Record every sample."""
+        names = output_names(self.model)
         with self._log.kept():
             with self._pass.of(self.model):
                 for ids, x, y in self._batches():
                     outputs, logits = self._pass.outputs(self.model, x)
-                    targets = main_output(y, self._output, "targets")
+                    targets = main_output(y, self._output, "targets", names)
                     told = logits or bool(self._from_logits)
                     self._log.write(ids, measure(outputs, targets, from_logits=told))
             self.recorder.end_epoch()
@@ -147,7 +148,7 @@ class RecordTraining:
     from_logits : bool, optional
         Whether the model gives logits, else probabilities; told from its loss if not given.
     output : str or int, optional
-        Which output to record of a model with several.
+        Which output to record of a model with several: its name or its place.
     buffer_rows : int
         How many records wait on the device; at least twice what one call of the train function
         takes, which is batch size times ``steps_per_execution``.

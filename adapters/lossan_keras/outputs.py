@@ -1,5 +1,6 @@
 """From a model's outputs and targets to every channel of a log, in any backend's ops or numpy's."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -71,8 +72,27 @@ def measure(outputs: Any, targets: Any, *, from_logits: bool) -> Any:
     return xp.stack(columns, axis=1)
 
 
-def main_output(structure: Any, output: str | int | None, what: str) -> Any:
+def output_names(model: Any) -> list[str]:
+    """Return the names of a model's outputs in their order, none where it has no such names."""
+    return list(getattr(model, "output_names", None) or ())
+
+
+def main_output(
+    structure: Any, output: str | int | None, what: str, names: Sequence[str] = ()
+) -> Any:
     """Pick the output to record of a model with several.
+
+    Parameters
+    ----------
+    structure : array, or dict, list or tuple of arrays
+        Outputs, targets or losses.
+    output : str or int, optional
+        As the user named it.
+    what : str
+        What they are, for messages.
+    names : sequence of str
+        Those of the model's outputs in order: what is listed may be named and the other way round,
+        as Keras takes targets and losses by name where a model returns a list.
 
     Raises
     ------
@@ -82,14 +102,19 @@ def main_output(structure: Any, output: str | int | None, what: str) -> Any:
     if not isinstance(structure, dict | list | tuple):
         return structure
     parts: dict[Any, Any] = structure if isinstance(structure, dict) else dict(enumerate(structure))
-    names = list(parts)
-    if output is None and len(names) == 1:
-        output = names[0]
-    if output not in names:
-        raise LossanError(
-            f"the {what} are several ({', '.join(map(str, names))}) and output is {output!r}; "
-            "name the one to record by output=."
-        )
+    if output is None and len(parts) == 1:
+        output = next(iter(parts))
+    if output not in parts:
+        places: dict[Any, Any] = dict(enumerate(names))
+        places |= {name: place for place, name in enumerate(names)}
+        key = places.get(output)
+        if key not in parts:
+            listed = names if len(names) == len(parts) and 0 in parts else parts
+            raise LossanError(
+                f"the {what} are several ({', '.join(map(str, listed))}) and output is {output!r}; "
+                "name the one to record by output=."
+            )
+        output = key
     return parts[output]
 
 
@@ -103,7 +128,7 @@ def gives_logits(model: Any, output: str | int | None) -> bool:
     """
     loss = getattr(model, "loss", None)
     if isinstance(loss, dict | list | tuple):
-        loss = main_output(loss, output, "losses")
+        loss = main_output(loss, output, "losses", output_names(model))
     several = len(getattr(model, "outputs", None) or ()) > 1
     by_layer = None if several else _layer_gives_logits(model)
     by_loss = _loss_takes_logits(loss)

@@ -6,7 +6,7 @@ from typing import Any, final
 
 import keras
 
-from lossan_keras.outputs import main_output
+from lossan_keras.outputs import main_output, output_names
 
 _BACKENDS = ("tensorflow", "torch")  # where a step returns nothing but the outputs
 
@@ -36,9 +36,10 @@ class Pass:
             yield
             return
         step, function = model.predict_step, model.predict_function
+        names = output_names(model)
 
         def predict_step(data: Any) -> Any:
-            outputs = main_output(step(data), self._output, "outputs")
+            outputs = main_output(step(data), self._output, "outputs", names)
             logits = getattr(outputs, "_keras_logits", None)
             self._logits = logits is not None
             return outputs if logits is None else logits
@@ -56,4 +57,4 @@ class Pass:
         found = model.predict_on_batch(x)
         if keras.backend.backend() in _BACKENDS:  # main_output was called on the way
             return found, self._logits
-        return main_output(found, self._output, "outputs"), False
+        return main_output(found, self._output, "outputs", output_names(model)), False

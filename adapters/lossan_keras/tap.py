@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lossan import LossanError
 from lossan_keras.feeds import untagged
-from lossan_keras.outputs import COLUMNS, main_output, measure
+from lossan_keras.outputs import COLUMNS, main_output, measure, output_names
 
 
 @final
@@ -32,6 +32,7 @@ class Tap:
     @contextmanager
     def on(self, model: Any) -> Iterator[None]:
         """Stand between a model and its steps for a while."""
+        names = output_names(model)
         own = {name: getattr(model, name) for name in ("train_step", "test_step", "compute_loss")}
 
         def train_step(data: Any) -> Any:
@@ -44,7 +45,7 @@ class Tap:
             # the first loss of a step counts; a validation step has no ids and is let through
             rows, self._current = self._current, None
             if rows is not None:
-                self._note(rows, y, y_pred)
+                self._note(rows, y, y_pred, names)
             return own["compute_loss"](x, y, y_pred, *more, **named)
 
         model.train_step, model.compute_loss = train_step, compute_loss
@@ -75,10 +76,10 @@ class Tap:
         """Return what was noted once the buffer is half full."""
         return self.take(at_least=self._n_rows // 2)
 
-    def _note(self, rows: Any, targets: Any, outputs: Any) -> None:
+    def _note(self, rows: Any, targets: Any, outputs: Any, names: list[str]) -> None:
         values = measure(
-            main_output(outputs, self._output, "outputs"),
-            main_output(targets, self._output, "targets"),
+            main_output(outputs, self._output, "outputs", names),
+            main_output(targets, self._output, "targets", names),
             from_logits=self._from_logits,
         )
         n = ops.shape(rows)[0]

@@ -1,0 +1,72 @@
+"""Which targets the Keras adapter holds against which outputs, and what it refuses of them.
+
+Like the tests of the training pass, `test_keras_recording` runs this once more on PyTorch.
+"""
+
+import os
+
+import numpy as np
+import pytest
+
+import lossan
+
+BACKEND = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+pytest.importorskip(BACKEND)
+keras = pytest.importorskip("keras")
+
+from lossan_keras import RecordEvaluation, RecordTraining  # noqa: E402
+
+# TensorFlow's own tensors, brought to numpy 2 by Keras' own convert_to_numpy
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy")
+N, K = 41, 3
+RNG = np.random.default_rng(0)
+X = RNG.normal(0, 2, (N, 5)).astype("float32")
+Y = RNG.integers(0, K, N)
+CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def build(units=K, loss=CROSS_ENTROPY, activation=None):
+    """Return a linear classifier whose weights stand still."""
+    keras.utils.set_random_seed(0)
+    dense = keras.layers.Dense(units, activation=activation)
+    model = keras.Sequential([keras.Input((5,)), dense])
+    model.compile(keras.optimizers.SGD(0.0), loss)
+    return model
+
+
+def record(how, path, model, x, y, **options):
+    """Record two epochs in the training pass or in one of its own; return the losses."""
+    if how == "training":
+        RecordTraining(path, **options).fit(model, x, y, epochs=2, verbose=0, batch_size=8)
+    else:
+        recording = RecordEvaluation(path, (x, y), batch_size=8, **options)
+        model.fit(x, y, epochs=2, verbose=0, batch_size=8, callbacks=[recording])
+    return lossan.read_log(path).loss
+
+
+def losses_of(weights, labels):
+    """Repeat the forward pass and the loss in float64."""
+    z = X.astype(np.float64) @ np.asarray(weights[0], np.float64) + weights[1]
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    return -np.log(p[np.arange(N), labels])
+
+
+@pytest.mark.parametrize("how", ["training", "evaluation"])
+@pytest.mark.parametrize("output", ["second", 1])
+@pytest.mark.parametrize("named", [True, False], ids=["by name", "in a list"])
+def test_of_listed_outputs_one_is_named_or_numbered(tmp_path, how, output, named):
+    """Keras takes targets and losses by the layers' names where a model returns a list."""
+    inputs = keras.Input((5,))
+    layers = [keras.layers.Dense(K, name="first"), keras.layers.Dense(2, name="second")]
+    model = keras.Model(inputs, [layer(inputs) for layer in layers])
+    binary = (Y > 0).astype(int)
+    losses, targets = [CROSS_ENTROPY] * 2, [Y, binary]
+    if named:
+        losses = dict(zip(("first", "second"), losses, strict=True))
+        targets = dict(zip(("first", "second"), targets, strict=True))
+    model.compile(keras.optimizers.SGD(0.0), losses)
+    found = record(how, tmp_path / "run.parquet", model, X, targets, output=output)
+    expected = losses_of(layers[1].get_weights(), binary)
+    np.testing.assert_allclose(found[:, 1], expected, rtol=1e-4, atol=1e-5)
+    with pytest.raises(lossan.LossanError, match=r"several \(first, second\) and output is 'x'"):
+        record(how, tmp_path / "other.parquet", model, X, targets, output="x")
