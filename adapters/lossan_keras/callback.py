@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from lossan import LossanError, Recorder
 from lossan.given import Naming
 from lossan_keras.feeds import Codes, batches, first_batch, keeps_its_order, tagged_data, untagged
-from lossan_keras.outputs import COLUMNS, gives_logits, main_output, measure, output_names
+from lossan_keras.outputs import (
+    COLUMNS,
+    SEVERAL,
+    gives_logits,
+    main_output,
+    measure,
+    output_names,
+)
 from lossan_keras.passing import Pass
 from lossan_keras.tap import Tap
 
@@ -37,6 +44,7 @@ class _Log:
 
     def write(self, ids: Any, values: NDArray[np.float32]) -> None:
         columns = dict(zip(COLUMNS, values.T, strict=True))
+        _check_labels(ids, columns["label"])
         self.recorder.record(ids, **self._naming.fields(columns))
 
     @contextmanager
@@ -207,7 +215,7 @@ class RecordTraining:
         Raises
         ------
         LossanError
-            For data without ids, outputs that are not those of a classifier, a model whose
+            For data without ids, outputs or targets that are not a classifier's, a model whose
             ``train_step`` never calls ``compute_loss``, or a distribution strategy.
         """
         with self._log.kept():
@@ -261,6 +269,24 @@ class _Flush(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no ty
         if noted is not None:
             self._noted = True
             self._log.write(self._codes.ids(noted[0]), noted[1])
+
+
+def _check_labels(ids: Any, labels: NDArray[np.float32]) -> None:
+    """Refuse what is the index of no class, which would count from the last class on."""
+    wrong = np.flatnonzero(labels < 0)
+    if not len(wrong):
+        return
+    first, label = np.asarray(ids)[wrong[0]].item(), int(labels[wrong[0]])
+    if label == SEVERAL:
+        raise LossanError(
+            f"the target of sample {first!r} is a row of several labels or of none, which no entry "
+            "is the largest of; needed: the label of one class. A model of several labels needs an "
+            "output of each to record, by output=."
+        )
+    raise LossanError(
+        f"the target of sample {first!r} is {label}; allowed: class indices from 0 on, or one-hot "
+        "rows. Leave out samples without a label."
+    )
 
 
 def _build(model: Any, tagged: Any, x: Any, y: Any) -> Any:

@@ -14,6 +14,9 @@ from lossan import LossanError
 COLUMNS = ("loss", "label_prob", "margin", "predicted_prob", "predicted", "label")
 # Probabilities are raised to this before their logarithm is taken, so that it is finite.
 _LEAST = float(np.finfo(np.float32).tiny)
+# Stands for the label of a row that has several, or none; and how far from 1 the sum of a one-hot
+# row may be, mixed or smoothed, in half precision.
+SEVERAL, _ONE = -(2**31), 0.01
 _UNKNOWN = float(np.finfo(np.float32).epsneg)
 
 
@@ -25,7 +28,8 @@ def measure(outputs: Any, targets: Any, *, from_logits: bool) -> Any:
     outputs : Tensor or ndarray
         Shape (n, n_classes), or (n,) or (n, 1) for a single sigmoid output.
     targets : Tensor or ndarray
-        Shape (n,) or (n, 1), class indices; or (n, n_classes), of which the largest entry counts.
+        Shape (n,) or (n, 1), class indices; or (n, n_classes), of which the largest entry counts:
+        of rows of several labels, or of none, the label is `SEVERAL`.
     from_logits : bool
         Whether outputs are logits; else they are probabilities.
 
@@ -192,8 +196,19 @@ def _labels(targets: Any, outputs: tuple[int | None, ...], xp: Any) -> Any:
             "or one-hot rows of as many classes."
         )
     if one_hot:
-        return _cast(xp.argmax(targets, axis=1), "int32")
+        return _largest(_cast(targets, "float32"), xp)
     return _cast(xp.round(_cast(xp.reshape(targets, (-1,)), "float32")), "int32")
+
+
+def _largest(targets: Any, xp: Any) -> Any:
+    """Return the class of each row's largest entry.
+
+    Mixed samples may be halves of two classes, but together they are one.
+    """
+    top = xp.equal(targets, xp.max(targets, axis=1, keepdims=True))
+    tied = xp.sum(_cast(top, "int32"), axis=1) > 1
+    several = xp.logical_and(tied, xp.abs(xp.sum(targets, axis=1) - 1.0) > _ONE)
+    return _cast(xp.where(several, SEVERAL, _cast(xp.argmax(targets, axis=1), "int32")), "int32")
 
 
 def _cast(values: Any, dtype: str) -> Any:

@@ -76,6 +76,7 @@ class TorchRecorder:
         targets : Tensor or array_like
             Shape (n,) or (n, 1), class indices; of a single sigmoid output classes or
             probabilities, which are rounded; or (n, n_classes), of which the largest entry counts.
+            Rows of several labels, or of none, are refused.
 
         Raises
         ------

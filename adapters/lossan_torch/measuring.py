@@ -12,6 +12,9 @@ from lossan import LossanError
 # What is computed for every record, the rows of one tensor.
 ROWS = ("loss", "label_prob", "margin", "predicted_prob", "predicted", "label")
 
+_SEVERAL = -np.inf  # stands for the label of a row that has several, or none
+_ONE = 0.01  # how far from 1 the sum of a one-hot row may be, mixed or smoothed, in half precision
+
 
 @torch.no_grad()
 def measure(logits: Any, targets: Any) -> tuple[Tensor, int]:
@@ -57,6 +60,16 @@ def measure(logits: Any, targets: Any) -> tuple[Tensor, int]:
     return torch.stack(rows), scores.shape[1]
 
 
+def _largest(targets: Tensor) -> Tensor:
+    """Return the class of each row's largest entry, `_SEVERAL` for rows of several labels or none.
+
+    Mixed samples may be halves of two classes, but together they are one.
+    """
+    tied = (targets == targets.amax(dim=1, keepdim=True)).sum(dim=1) > 1
+    several = tied & ((targets.sum(dim=1) - 1).abs() > _ONE)
+    return targets.argmax(dim=1).float().masked_fill(several, _SEVERAL)
+
+
 def check_labels(labels: NDArray[np.float32], n_classes: int) -> None:
     """Raise a LossanError for the first given label that is no class.
 
@@ -70,6 +83,13 @@ def check_labels(labels: NDArray[np.float32], n_classes: int) -> None:
     if right.all():
         return
     place = int(np.flatnonzero(~right)[0])
+    if labels[place] == _SEVERAL:
+        raise LossanError(
+            f"target {place} of a batch is a row of several labels or of none, which no entry is "
+            "the largest of; needed: the label of one class. Of a multi-label classifier record "
+            "each output by itself, logits[:, k] with targets[:, k]. Nothing of the batch is "
+            "recorded."
+        )
     raise LossanError(
         f"target {place} of a batch is {float(labels[place]):g}; allowed: class indices from 0 to "
         f"{n_classes - 1}, for a single sigmoid output probabilities from 0 to 1, or one-hot rows. "
@@ -106,7 +126,7 @@ def _given(targets: Tensor, scores: Tensor, *, single: bool) -> Tensor:
     """
     n, n_classes = scores.shape
     if tuple(targets.shape) == (n, n_classes):
-        return targets.argmax(dim=1).float()
+        return _largest(targets.float())
     if tuple(targets.shape) not in ((n,), (n, 1)):
         raise LossanError(
             f"logits of {n} samples and {n_classes} classes need targets of shape ({n},), class "

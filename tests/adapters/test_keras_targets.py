@@ -70,3 +70,32 @@ def test_of_listed_outputs_one_is_named_or_numbered(tmp_path, how, output, named
     np.testing.assert_allclose(found[:, 1], expected, rtol=1e-4, atol=1e-5)
     with pytest.raises(lossan.LossanError, match=r"several \(first, second\) and output is 'x'"):
         record(how, tmp_path / "other.parquet", model, X, targets, output="x")
+
+
+@pytest.mark.parametrize("how", ["training", "evaluation"])
+@pytest.mark.parametrize("row", [[1, 0, 1], [0, 0, 0], [0.9, 0.1, 0.9]])
+def test_rows_of_several_labels_are_refused(tmp_path, how, row):
+    targets = np.eye(K, dtype="float32")[Y]
+    targets[7] = row
+    model = build(loss="binary_crossentropy", activation="sigmoid")
+    with pytest.raises(lossan.LossanError, match="sample 7 is a row of several labels or of none"):
+        record(how, tmp_path / "run.parquet", model, X, targets)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_halves_of_two_classes_are_one_label(tmp_path):
+    targets = np.eye(K, dtype="float32")[Y] * 0.9 + 0.1 / K
+    targets[7] = [0.5, 0.5, 0]
+    model = build(loss=keras.losses.CategoricalCrossentropy(from_logits=True))
+    found = record("training", tmp_path / "run.parquet", model, X, targets)
+    labels = np.where(np.arange(N) == 7, 0, Y)
+    expected = losses_of(model.get_weights(), labels)
+    np.testing.assert_allclose(found[:, 1], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_negative_label_is_not_the_last_class(tmp_path):
+    targets = np.where(np.arange(N) == 7, -1, Y)
+    path, names = tmp_path / "run.parquet", ["x", "y", "z"]
+    recording = RecordEvaluation(path, (X, targets), ids=[f"s{i}" for i in range(N)], classes=names)
+    with pytest.raises(lossan.LossanError, match="sample 's7' is -1; allowed: class indices from"):
+        build().fit(X, Y, epochs=2, verbose=0, callbacks=[recording])

@@ -184,3 +184,26 @@ def test_a_failed_recording_is_let_go_of(tmp_path):
         recorder.record([0, 1], logits=LOGITS[:2], targets=LABELS[:2])
         recorder.end_epoch()
     assert lossan.read_log(path).loss.shape == (2, 2)
+
+
+@pytest.mark.parametrize("row", [[1, 0, 1], [0, 0, 0], [0.9, 0.1, 0.9]])
+def test_rows_of_several_labels_are_refused(tmp_path, row):
+    logits, targets = torch.randn(4, 3), torch.eye(3)[[0, 1, 2, 0]]
+    targets[1] = torch.tensor(row)
+    told = pytest.raises(lossan.LossanError, match="target 1 of a batch is a row of several labels")
+    with told, TorchRecorder(tmp_path / "run.parquet") as recorder:
+        recorder.record(range(4), logits=logits, targets=targets)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int64, torch.bool])
+def test_halves_of_two_classes_are_one_label(tmp_path, dtype):
+    logits, targets = torch.randn(4, 3), torch.eye(3)[[0, 1, 2, 0]].to(dtype)
+    if dtype.is_floating_point:
+        targets[0] = torch.tensor([0.5, 0.5, 0])
+    with TorchRecorder(tmp_path / "run.parquet") as recorder:
+        for _ in range(2):
+            recorder.record(range(4), logits=logits, targets=targets)
+            recorder.end_epoch()
+    expected = cross_entropy(logits, torch.tensor([0, 1, 2, 0]), reduction="none")
+    np.testing.assert_allclose(lossan.read_log(tmp_path / "run.parquet").loss[:, 1], expected, 1e-5)
