@@ -84,6 +84,7 @@ class TorchRecorder:
             For ids, shapes or classes that do not fit, of which nothing is kept then. Targets on a
             GPU are looked at later, by the call that fetches them.
         """
+        self.recorder.check_open()  # what is held after closing nobody would miss
         kept = _kept(ids)
         values, n_classes = measure(logits, targets)
         if len(kept) != values.shape[1]:

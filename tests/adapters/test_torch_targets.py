@@ -207,3 +207,14 @@ def test_halves_of_two_classes_are_one_label(tmp_path, dtype):
             recorder.end_epoch()
     expected = cross_entropy(logits, torch.tensor([0, 1, 2, 0]), reduction="none")
     np.testing.assert_allclose(lossan.read_log(tmp_path / "run.parquet").loss[:, 1], expected, 1e-5)
+
+
+def test_nothing_is_recorded_once_the_log_is_closed(tmp_path):
+    recorder = TorchRecorder(tmp_path / "run.parquet")
+    for _ in range(2):
+        recorder.record(range(2), logits=LOGITS[:2], targets=LABELS[:2])
+        recorder.end_epoch()
+    recorder.close()
+    with pytest.raises(lossan.LossanError, match="the Recorder is closed; make a new one"):
+        recorder.record(range(2), logits=LOGITS[:2], targets=LABELS[:2])
+    recorder.close()
