@@ -1,6 +1,6 @@
 """Tensors to the Recorder, and nothing else; works with any model and training loop."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
@@ -216,20 +216,49 @@ def record_evaluation(
     batches : iterable
         Yields ``(ids, inputs, targets)``, for example a DataLoader over `WithIds`.
     device : device, optional
-        Where inputs are moved to.
+        Where inputs are moved to: a tensor, what has a ``to`` of its own, or mappings and sequences
+        of these.
     forward : callable, optional
         From inputs to logits; the model itself if not given.
+
+    Raises
+    ------
+    LossanError
+        For batches of other parts, and what `TorchRecorder.record` refuses.
     """
     modes = [(module, module.training) for module in model.modules()]  # some may be frozen
     model.eval()
     try:
         with torch.no_grad():
-            for ids, inputs, targets in batches:
-                moved = inputs if device is None else inputs.to(device)
+            for batch in batches:
+                ids, inputs, targets = _parts(batch)
+                moved = inputs if device is None else _moved(inputs, device)
                 recorder.record(ids, logits=(forward or model)(moved), targets=targets)
     finally:
         for module, training in modes:
             module.training = training
+
+
+def _parts(batch: Any) -> tuple[Any, Any, Any]:
+    if not isinstance(batch, tuple | list) or len(batch) != 3:
+        found = f"{len(batch)} parts" if isinstance(batch, tuple | list) else type(batch).__name__
+        raise LossanError(
+            f"a batch is (ids, inputs, targets), but the data yields {found}; "
+            "WithIds(dataset, ids) puts the ids before inputs and targets."
+        )
+    ids, inputs, targets = batch
+    return ids, inputs, targets
+
+
+def _moved(inputs: Any, device: torch.device | str) -> Any:
+    if hasattr(inputs, "to"):
+        return inputs.to(device)
+    if isinstance(inputs, Mapping):
+        return {name: _moved(part, device) for name, part in inputs.items()}
+    if isinstance(inputs, tuple | list):
+        make = getattr(inputs, "_make", type(inputs))  # a named tuple takes its parts one by one
+        return make([_moved(part, device) for part in inputs])
+    return inputs
 
 
 def shard_path(path: str | Path) -> Path:

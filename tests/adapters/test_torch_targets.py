@@ -1,5 +1,7 @@
 """Targets, ids and classes of every kind that a training loop has, and those that do not fit."""
 
+from collections import namedtuple
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -218,3 +220,44 @@ def test_nothing_is_recorded_once_the_log_is_closed(tmp_path):
     with pytest.raises(lossan.LossanError, match="the Recorder is closed; make a new one"):
         recorder.record(range(2), logits=LOGITS[:2], targets=LABELS[:2])
     recorder.close()
+
+
+Inputs = namedtuple("Inputs", "a b")
+
+
+@pytest.mark.parametrize("kind", [dict, list, tuple, Inputs])
+def test_an_evaluation_moves_inputs_of_several_parts(tmp_path, kind):
+    parts = [LOGITS[:, :1], {"rest": LOGITS[:, 1:], "name": "kept"}]
+    inputs = (
+        dict(zip("ab", parts, strict=True))
+        if kind is dict
+        else kind(*parts)
+        if kind is Inputs
+        else kind(parts)
+    )
+
+    def forward(moved):
+        assert type(moved) is kind
+        first, second = moved.values() if kind is dict else moved
+        assert second["name"] == "kept"
+        return torch.cat([first, second["rest"]], dim=1).cpu()
+
+    with TorchRecorder(tmp_path / "run.parquet", recorded="eval") as recorder:
+        for _ in range(2):
+            batches = [(IDS, inputs, LABELS)]
+            record_evaluation(recorder, nn.Identity(), batches, device="cpu", forward=forward)
+            recorder.end_epoch()
+    expected = cross_entropy(LOGITS, LABELS, reduction="none")
+    np.testing.assert_allclose(lossan.read_log(tmp_path / "run.parquet").loss[:, 1], expected, 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("batch", "found"), [((LOGITS, LABELS), "2 parts"), ({"x": LOGITS}, "yields dict")]
+)
+def test_an_evaluation_of_batches_without_ids_is_refused(tmp_path, batch, found):
+    told = pytest.raises(
+        lossan.LossanError, match=rf"\(ids, inputs, targets\), but .*{found}; With"
+    )
+    with told, TorchRecorder(tmp_path / "run.parquet", recorded="eval") as recorder:
+        record_evaluation(recorder, nn.Identity(), [batch])
+    assert list(tmp_path.iterdir()) == []
