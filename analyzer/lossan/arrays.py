@@ -44,11 +44,13 @@ def floats(name: str, values: Any) -> NDArray[np.float32]:
         For another shape than (n,) or (n, 1), or what is neither integers nor floats.
     """
     try:
+        if isinstance(values, list | tuple) and values and hasattr(values[0], "detach"):
+            values = [v.item() for v in values]  # numpy takes no tensor that has a gradient
         given = to_numpy(unmasked(values))
         if given.dtype.kind in _NO_NUMBERS:
             _refuse_others(name, given)
         numbers = np.array(given, np.float32)
-    except (TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError, OverflowError, RuntimeError, AttributeError) as error:
         raise RecorderError(f"{name} must be numbers, one a sample ({error}).") from error
     if numbers.ndim == 2 and numbers.shape[1] == 1:
         numbers = numbers[:, 0]

@@ -261,3 +261,15 @@ def test_an_evaluation_of_batches_without_ids_is_refused(tmp_path, batch, found)
     with told, TorchRecorder(tmp_path / "run.parquet", recorded="eval") as recorder:
         record_evaluation(recorder, nn.Identity(), [batch])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_list_of_losses_with_gradients_is_taken(tmp_path):
+    """As one criterion a sample leaves them."""
+    losses = [torch.tensor(value, requires_grad=True) for value in (0.5, 0.25)]
+    with lossan.Recorder(tmp_path / "run.parquet") as recorder:
+        with pytest.raises(lossan.LossanError, match="losses must be numbers, one a sample"):
+            recorder.record([1, 2], [torch.zeros(2), torch.zeros(2)])
+        for _ in range(2):
+            recorder.record([1, 2], losses)
+            recorder.end_epoch()
+    assert lossan.read_log(tmp_path / "run.parquet").loss.tolist() == [[0.5, 0.5], [0.25, 0.25]]
