@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from lossan import LossanError, Recorder
 from lossan.given import Naming
-from lossan_keras.feeds import Codes, batches, first_batch, keeps_its_order, tagged_data, untagged
+from lossan_keras.feeds import (
+    Codes,
+    batches,
+    first_batch,
+    keeps_its_order,
+    plain_array,
+    tagged_data,
+    untagged,
+)
 from lossan_keras.outputs import (
     COLUMNS,
     SEVERAL,
@@ -292,7 +300,7 @@ def _check_labels(ids: Any, labels: NDArray[np.float32]) -> None:
 def _build(model: Any, tagged: Any, x: Any, y: Any) -> Any:
     """Build model, loss and metrics on plain data, which `fit` would try with the tagged one."""
     if y is not None:
-        batch = keras.tree.map_structure(lambda array: array[:1], (x, y))
+        batch = keras.tree.map_structure(lambda array: plain_array(array)[:1], (x, y))
     else:
         batch, tagged = first_batch(tagged)
         batch = untagged(batch)[1]

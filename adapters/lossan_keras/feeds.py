@@ -72,6 +72,24 @@ def plain_ids(ids: Any) -> NDArray[np.int64] | list[str]:
     return [v.decode() if isinstance(v, bytes) else v for v in values]
 
 
+def plain_array(values: Any) -> Any:
+    """Bring a table or a column of one to numpy; a backend's arrays stay as they are.
+
+    Raises
+    ------
+    LossanError
+        For what is no array, such as the numbers of a list.
+    """
+    if hasattr(values, "iloc"):
+        return values.to_numpy()
+    if not hasattr(values, "shape"):
+        raise LossanError(
+            f"x and y are arrays, or dicts and lists of arrays, but there is a value of the type "
+            f"{type(values).__name__} among them; make one of it by numpy.asarray."
+        )
+    return values
+
+
 def tagged_data(x: Any, y: Any, ids: Any, codes: Codes) -> Any:
     """Return the first argument of ``fit`` so that every batch's x brings the ids along.
 
@@ -248,6 +266,7 @@ def _array_batches(
             f"arrays are (x, y), with or without ids=, or (ids, x, y), not {len(data)}."
         )
     own, x, y = data if len(data) == 3 else (ids, *data)
+    x, y = (keras.tree.map_structure(plain_array, part) for part in (x, y))
     own = plain_ids(_array_ids(x, own))
     for start in range(0, len(own), batch_size):
         rows = slice(start, start + batch_size)

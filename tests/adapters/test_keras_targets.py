@@ -99,3 +99,24 @@ def test_a_negative_label_is_not_the_last_class(tmp_path):
     recording = RecordEvaluation(path, (X, targets), ids=[f"s{i}" for i in range(N)], classes=names)
     with pytest.raises(lossan.LossanError, match="sample 's7' is -1; allowed: class indices from"):
         build().fit(X, Y, epochs=2, verbose=0, callbacks=[recording])
+
+
+@pytest.mark.parametrize("how", ["training", "evaluation"])
+def test_tables_are_arrays(tmp_path, how):
+    pandas = pytest.importorskip("pandas")
+    model, index = build(), range(100, 100 + N)
+    x, y = pandas.DataFrame(X, index=index), pandas.Series(Y, index=index)
+    if how == "training":
+        RecordTraining(tmp_path / "run.parquet").fit(model, x, y, epochs=2, verbose=0)
+    else:
+        recording = RecordEvaluation(tmp_path / "run.parquet", (x, y))
+        model.fit(X, Y, epochs=2, verbose=0, callbacks=[recording])
+    found = lossan.read_log(tmp_path / "run.parquet").loss[:, 1]
+    np.testing.assert_allclose(found, losses_of(model.get_weights(), Y), rtol=1e-4, atol=1e-5)
+
+
+def test_numbers_of_a_list_are_no_arrays(tmp_path):
+    recording = RecordEvaluation(tmp_path / "run.parquet", (X, Y.tolist()))
+    with pytest.raises(lossan.LossanError, match="of the type int among them; make one of it by"):
+        build().fit(X, Y, epochs=2, verbose=0, callbacks=[recording])
+    assert list(tmp_path.iterdir()) == []
