@@ -172,7 +172,7 @@ def _load(point: Any, brought_by: str) -> Found:
         with redirect_stdout(sys.stderr):
             detector = point.load()
             problems = [*declaration(detector)]
-    except (KeyboardInterrupt, MemoryError):
+    except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001  (no plug-in may end us)
         problem = f"it fails to import: {type(error).__name__}: {error}"
