@@ -21,6 +21,11 @@ def n_classes(log: LossLog) -> int | None:
     return len(class_names(log)) or None
 
 
+def of_two(log: LossLog) -> bool:
+    """Tell whether there are two classes, both given, so that one says what the other has."""
+    return log.coded_label is not None and len(log.coded_label.values) == 2 == n_classes(log)
+
+
 def class_names(log: LossLog) -> list[Any]:
     """Return the classes that the log states or, if they are more, that are given or predicted."""
     stated = log.metadata.get("classes")
@@ -92,10 +97,12 @@ def losses(log: LossLog) -> Matrix:
 
 def label_probs(log: LossLog) -> Matrix:
     """Return the given label's probability: as logged, or exp(-loss) of cross-entropy."""
-    prob = np.exp(-np.maximum(losses(log), 0))
     if log.label_prob is None:
-        return prob
-    return np.where(np.isnan(log.label_prob), prob, log.label_prob).astype(np.float64)
+        return np.exp(-np.maximum(losses(log), 0))
+    prob = log.label_prob.astype(np.float64)
+    gone = np.isnan(prob)
+    prob[gone] = np.exp(-np.maximum(log.loss[gone].astype(np.float64), 0))
+    return prob
 
 
 def margins(log: LossLog) -> Matrix:
@@ -129,7 +136,7 @@ def complete(log: LossLog, needs: tuple[str, ...]) -> LossLog:
     """
     coded = log.coded_label
     lacking = [channel for channel in needs if getattr(log, channel) is None]
-    if not lacking or coded is None or len(coded.values) != 2 or n_classes(log) != 2:
+    if not lacking or coded is None or not of_two(log):
         return log
     prob = label_probs(log).astype(np.float32)
     found: dict[str, Any] = {
@@ -157,6 +164,12 @@ def two_class_margin(
     own = np.clip(prob.astype(np.float64), _TINY, 1 - _TINY)
     other = np.abs(np.exp(-floored) - own) > _ROUNDED
     return np.where(other, np.log(own) - np.log1p(-own), margin).astype(margin.dtype)
+
+
+def margin_of_two(log: LossLog, rows: NDArray[np.intp], epoch: int) -> NDArray[np.float64]:
+    """Return the margins of some samples at an epoch, of two classes and not logged."""
+    own = None if log.label_prob is None else log.label_prob[rows, epoch]
+    return two_class_margin(log.loss[rows, epoch], own).astype(np.float64)
 
 
 def mean_observed(values: Matrix) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lossan.losslog import LossLog
-from lossan.signals import comparable, n_classes
+from lossan.signals import comparable, of_two
 
 
 def suggest_labels(log: LossLog, flagged: NDArray[np.bool_]) -> pa.Array | None:
@@ -51,7 +51,7 @@ def suggesting(log: LossLog) -> Literal["predicted", "label"] | None:
         return None
     if log.predicted is not None:
         return "predicted"
-    return "label" if len(log.coded_label.values) == 2 and n_classes(log) == 2 else None
+    return "label" if of_two(log) else None
 
 
 def most_predicted(log: LossLog, flagged: NDArray[np.bool_]) -> pa.Array:

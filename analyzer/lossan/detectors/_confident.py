@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from lossan.detectors._base import Context, Detection, Detector
 from lossan.detectors._scored import check_apart
 from lossan.losslog import LossLog
-from lossan.signals import label_probs, mean_observed, n_classes
+from lossan.signals import label_probs, mean_observed, of_two
 
 
 @final
@@ -59,7 +59,7 @@ def _rival(log: LossLog, own: NDArray[np.float64]) -> tuple[NDArray[np.int64], N
     """
     coded = log.coded_label
     assert coded is not None  # noqa: S101  (as needs states)
-    if len(coded.values) == 2 and n_classes(log) == 2:
+    if of_two(log):
         return np.where(coded.codes < 0, -1, 1 - coded.codes), 1 - own
     assert log.predicted is not None  # noqa: S101  (as needs states)
     assert log.predicted_prob is not None  # noqa: S101  (as needs states)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossan.losslog import LossLog
-from lossan.signals import complete, n_classes, two_class_margin
+from lossan.signals import complete, margin_of_two, n_classes
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float32]
@@ -95,8 +95,7 @@ def _firmly(
     """
     loss = log.loss[rows, epoch].astype(np.float64)
     if source == "two classes":
-        own = None if log.label_prob is None else log.label_prob[rows, epoch]
-        firmly = -two_class_margin(log.loss[rows, epoch], own).astype(np.float64)
+        firmly = -margin_of_two(log, rows, epoch)
     elif source == "margin":
         assert log.margin is not None  # noqa: S101  (the source says so)
         firmly = -log.margin[rows, epoch].astype(np.float64)

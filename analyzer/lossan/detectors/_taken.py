@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lossan.losslog import LossLog, places_among
-from lossan.signals import n_classes, two_class_margin
+from lossan.signals import margin_of_two, n_classes, of_two
 
 Vector = NDArray[np.float64]
 Codes = NDArray[np.int32]
@@ -25,7 +25,7 @@ def classes_of(log: LossLog) -> pa.Array | None:
     if given is None:
         return None
     if predicted is None:
-        return given.values if len(given.values) == 2 and n_classes(log) == 2 else None
+        return given.values if of_two(log) else None
     if given.values.type != predicted.values.type:
         return None
     return pc.unique(pa.concat_arrays([given.values, predicted.values]))
@@ -70,8 +70,7 @@ def _margin(log: LossLog, rows: Rows, epoch: int) -> Vector:
     """Return the given label's margin at an epoch, of two classes where it is not logged."""
     if log.margin is not None:
         return log.margin[rows, epoch].astype(np.float64)
-    own = None if log.label_prob is None else log.label_prob[rows, epoch]
-    return two_class_margin(log.loss[rows, epoch], own).astype(np.float64)
+    return margin_of_two(log, rows, epoch)
 
 
 def _numbered(values: pa.Array, among: pa.Array) -> Codes:
