@@ -96,13 +96,26 @@ def losses(log: LossLog) -> Matrix:
 
 
 def label_probs(log: LossLog) -> Matrix:
-    """Return the given label's probability: as logged, or exp(-loss) of cross-entropy."""
-    if log.label_prob is None:
-        return np.exp(-np.maximum(losses(log), 0))
-    prob = log.label_prob.astype(np.float64)
-    gone = np.isnan(prob)
-    prob[gone] = np.exp(-np.maximum(log.loss[gone].astype(np.float64), 0))
-    return prob
+    """Return the given label's probability: as logged, or exp(-loss) of cross-entropy.
+
+    Of two classes a logged margin says it too, whatever the loss is.
+    """
+    return probs_of_two(log) if of_two(log) else _probs(log, None)
+
+
+def probs_of_two(log: LossLog) -> Matrix:
+    """Return `label_probs` of some samples of a log that has two classes."""
+    return _probs(log, log.margin)
+
+
+def _probs(log: LossLog, margin: NDArray[np.float32] | None) -> Matrix:
+    prob = np.exp(-np.maximum(losses(log), 0))
+    if margin is not None:
+        known = ~np.isnan(margin) & ~np.isnan(prob)
+        against = np.where(known, -margin.astype(np.float64), 0.0)
+        prob = np.where(known, np.exp(-np.logaddexp(0.0, against)), prob)
+    logged = log.label_prob
+    return prob if logged is None else np.where(np.isnan(logged), prob, logged)
 
 
 def margins(log: LossLog) -> Matrix:
@@ -126,7 +139,7 @@ def complete(log: LossLog, needs: tuple[str, ...]) -> LossLog:
     """Add the needed channels that follow from the loss of a two-class problem.
 
     With p the given label's probability, as logged or else exp(-loss), the margin is
-    log p - log (1 - p), and the other class is predicted where it is negative.
+    log p - log (1 - p), unless it is logged, and the other class is predicted where it is negative.
 
     Parameters
     ----------
@@ -139,13 +152,16 @@ def complete(log: LossLog, needs: tuple[str, ...]) -> LossLog:
     if not lacking or coded is None or not of_two(log):
         return log
     prob = label_probs(log).astype(np.float32)
+    margin = two_class_margin(log.loss, log.label_prob)
+    if log.margin is not None:
+        margin = np.where(np.isnan(log.margin), margin, log.margin)
     found: dict[str, Any] = {
         "label_prob": prob,
-        "margin": two_class_margin(log.loss, log.label_prob),
+        "margin": margin,
         "predicted_prob": np.maximum(prob, 1 - prob),
     }
     known = ~np.isnan(log.loss) & (coded.codes >= 0)[:, None]
-    codes = np.where(found["margin"] < 0, 1 - coded.codes[:, None], coded.codes[:, None])
+    codes = np.where(margin < 0, 1 - coded.codes[:, None], coded.codes[:, None])
     found["predicted"] = Coded(np.where(known, codes, -1).astype(np.int32), coded.values)
     return replace(log, **{c: found[c] for c in lacking if c in found})
 

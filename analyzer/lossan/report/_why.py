@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from lossan.losslog import LossLog
 from lossan.results import Summary
-from lossan.signals import label_probs, mistakes
+from lossan.signals import mistakes, probs_of_two
 
 Name = int | str
 
@@ -41,8 +41,8 @@ class Contradiction:
 def contradictions(log: LossLog, summary: Summary) -> list[Contradiction | None]:
     """Return, for each sample of a log, how the predictions stood to its label.
 
-    Predictions are read from the log; of two classes they follow from the loss, as cross-entropy
-    has it. None where neither holds.
+    Predictions are read from the log; of two classes they follow from the given label's probability
+    or margin, or from the loss, as cross-entropy has it. None where neither holds.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def _of_two(log: LossLog, classes: list[Name]) -> list[Contradiction | None]:
     other = {classes[0]: classes[1], classes[1]: classes[0]}
     assert log.label is not None  # noqa: S101  (the caller checked)
     found: list[Contradiction | None] = []
-    for label, probs in zip(log.label.to_pylist(), label_probs(log), strict=True):
+    for label, probs in zip(log.label.to_pylist(), probs_of_two(log), strict=True):
         seen = probs[~np.isnan(probs)]
         against = seen[seen < 0.5]
         if label is None:

@@ -10,6 +10,7 @@ from lossan.detectors._contradiction import Margins
 from lossan.errors import OptionError
 from lossan.evaluate import auroc
 from lossan.losslog import Coded
+from lossan.report._why import contradictions
 from lossan.signals import complete, label_probs, two_class_margin
 from lossan.testing import planted_log
 
@@ -119,6 +120,37 @@ def test_of_two_classes_a_recorded_probability_counts_and_not_the_loss():
     ]
     assert hits[0] > 0
     assert hits[1] > 0.8 * hits[0]
+
+
+def test_of_two_classes_a_recorded_margin_counts_and_not_the_loss():
+    log = planted_log(channels=True, n_classes=2, rate=0.1, seed=1, gaps=0.1)
+    bare = replace(focal(log), label_prob=None, margin=log.margin)
+    known = complete(bare, ("predicted",))
+    same = known.predicted.codes == known.coded_label.codes[:, None]
+    seen = known.predicted.codes >= 0
+    np.testing.assert_array_equal(seen, ~np.isnan(log.loss))
+    np.testing.assert_array_equal(same[seen], (log.margin >= 0)[seen])
+    np.testing.assert_allclose(label_probs(bare), log.label_prob, atol=1e-6)
+    for name in ("wrong_events", "confident", "data_maps", "el2n"):
+        found, all_known = (analyze(one, detector=name).detection for one in (bare, log))
+        np.testing.assert_array_equal(found.flagged, all_known.flagged)
+
+
+def test_of_more_classes_a_margin_says_nothing_of_the_probability():
+    log = planted_log(channels=True, n_classes=3, seed=1)
+    bare = replace(log, label_prob=None)
+    np.testing.assert_allclose(label_probs(bare), log.label_prob, atol=1e-6)
+
+
+def test_the_reason_is_that_of_the_recorded_margin():
+    log = planted_log(channels=True, n_classes=2, rate=0.1, seed=1)
+    bare = replace(focal(log), label_prob=None, margin=log.margin)
+    told = contradictions(bare.select(np.arange(20)), analyze(bare, detector="aum").summary)
+    against = log.margin[:20] < 0
+    assert [one.n_against for one in told] == against.sum(axis=1).tolist()
+    for one, prob, low in zip(told, log.label_prob, against, strict=False):
+        if low.any():
+            np.testing.assert_allclose(one.certainty, 1 - prob[low].mean(), atol=1e-5)
 
 
 def test_near_one_the_margin_is_read_from_the_loss():
