@@ -13,6 +13,7 @@ from lossan.signals import filled, label_probs, losses, n_classes
 
 _SMOOTH = 5  # epochs of the moving average
 _SAMPLED = 2000  # curves the silhouette is computed on: it is quadratic
+_ROUNDED = 1e-7  # of the highest: what float32 keeps of a loss
 _WINDOWS, _CLUSTERS = (1, 2, 4), (2, 3)
 
 
@@ -112,6 +113,12 @@ def _merit(
 
 
 def _smoothed(curves: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the moving average, without the digits that sums leave behind and no loss has.
+
+    Equal curves, such as those above the clip, would be told apart by them.
+    """
     width = min(_SMOOTH, curves.shape[1])
     total = np.cumsum(np.pad(curves, ((0, 0), (1, 0))), axis=1)
-    return (total[:, width:] - total[:, :-width]) / width
+    made = (total[:, width:] - total[:, :-width]) / width
+    unit = _ROUNDED * float(np.abs(made).max(initial=0.0)) or 1.0
+    return np.asarray(np.round(made / unit) * unit)
