@@ -64,8 +64,8 @@ def check_detector(
     - **input**: the log and its features are left as they were;
     - **truth**: ``true_label`` changes nothing;
     - **needs**: a log with nothing but ``loss`` and what it needs is enough; both scales work;
-    - **gaps**: with missing observations, samples seen at two epochs or more are scored, others
-      are unscored and unflagged;
+    - **gaps**: with missing observations and without, samples seen at two epochs or more are
+      scored, others are unscored and unflagged;
     - **noise**: planted wrong labels are found, by score and by flag;
     - **degenerate**: logs in which nothing can be told apart, or with one sample, raise
       `DetectorError`.
