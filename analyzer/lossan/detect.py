@@ -69,7 +69,9 @@ def detect(
             _named(name, detector, *each, config)
             for name, each in zip(names, zip(logs, features, strict=True), strict=True)
         ]
-    return joined, mean_features(features, rows), combine(found, rows, names)
+    coded = joined.coded_label if config.by_class else None
+    together = combine(found, rows, names, None if coded is None else coded.codes)
+    return joined, mean_features(features, rows), together
 
 
 def _named(

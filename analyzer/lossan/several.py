@@ -127,7 +127,12 @@ def mean_features(features: Sequence[Features], rows: Sequence[Rows]) -> Feature
     )
 
 
-def combine(found: Sequence[Detection], rows: Sequence[Rows], names: Sequence[str]) -> Detection:
+def combine(
+    found: Sequence[Detection],
+    rows: Sequence[Rows],
+    names: Sequence[str],
+    classes: NDArray[np.int32] | None = None,
+) -> Detection:
     """Return what several detections say together.
 
     Scores and probabilities are their means over the logs that scored the sample; as many are
@@ -142,20 +147,20 @@ def combine(found: Sequence[Detection], rows: Sequence[Rows], names: Sequence[st
         As `lay_end_to_end` returns them.
     names : sequence of str
         What the notes call each log.
+    classes : ndarray of int32, optional
+        Shape (joined.n_samples,): the code of each sample's label, where each class was analysed by
+        itself; it is flagged by itself, too.
 
     Returns
     -------
     Detection
     """
     score = _mean([part.score for part in found], rows)
-    scored = ~np.isnan(score)
-    # each log speaks for as many samples as it scored
     sizes = [int((~np.isnan(part.score)).sum()) for part in found]
-    share = sum(int(part.flagged.sum()) for part in found) / max(sum(sizes), 1)
-    count = round(share * int(scored.sum()))
-    order = np.sort(score[scored])[::-1]
-    # equal scores are flagged together or not at all
-    flagged = score > order[count] if count < len(order) else scored
+    flagged = np.zeros(len(score), bool)
+    for code in [None] if classes is None else np.unique(classes):
+        among = np.ones(len(score), bool) if code is None else classes == code
+        flagged |= _from_top(score, found, rows, among)
     probabilities = [part.probability for part in found]
     rates = [
         (size, part.noise_rate)
@@ -165,13 +170,31 @@ def combine(found: Sequence[Detection], rows: Sequence[Rows], names: Sequence[st
     notes = [f"{name}: {n}" for name, part in zip(names, found, strict=True) for n in part.notes]
     return Detection(
         score=score,
-        flagged=flagged & scored,
+        flagged=flagged,
         probability=None
         if any(p is None for p in probabilities)
         else _mean([p for p in probabilities if p is not None], rows),
         noise_rate=_together(rates),
         notes=tuple(notes),
     )
+
+
+def _from_top(
+    score: NDArray[np.float64],
+    found: Sequence[Detection],
+    rows: Sequence[Rows],
+    among: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Flag the highest scores among some samples, as many as the logs flag on average."""
+    own = [places[among & (places >= 0)] for places in rows]
+    # each log speaks for as many samples as it scored
+    sizes = [int((~np.isnan(p.score[o])).sum()) for p, o in zip(found, own, strict=True)]
+    flags = sum(int(part.flagged[o].sum()) for part, o in zip(found, own, strict=True))
+    scored = among & ~np.isnan(score)
+    count = round(flags / max(sum(sizes), 1) * int(scored.sum()))
+    order = np.sort(score[scored])[::-1]
+    # equal scores are flagged together or not at all
+    return scored & (score > order[count]) if count < len(order) else scored
 
 
 def _together(

@@ -178,3 +178,15 @@ def test_the_command_takes_several(tmp_path, capsys):
         write_log(noisy(seed), path)
     assert run(["analyze", *paths, "--top", "3"]) == 0
     assert "400 samples x 16 epochs of 2 logs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("detector", ["mean_loss", "kmeans"])
+def test_each_class_by_itself_flags_its_own_of_several_logs_too(detector):
+    """A class that is hard to learn has higher losses, and its flags are not the other's."""
+    log = planted_log(n_classes=2, rate=0.1, seed=3)
+    hard = np.array(log.label.to_pylist()) == 1
+    log = replace(log, loss=np.where(hard[:, None], log.loss + 3, log.loss).astype(np.float32))
+    alone = analyze(log, detector=detector, by_class=True).detection
+    twice = analyze([log, log], detector=detector, by_class=True).detection
+    np.testing.assert_array_equal(twice.flagged, alone.flagged)
+    assert alone.flagged[~hard].any()
