@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lossan.columns import kind_word
-from lossan.losslog import FLOAT_CHANNELS, Coded, LossLog
+from lossan.losslog import FLOAT_CHANNELS, Coded, LossLog, places_among
 
 Matrix = NDArray[np.float64]
 _TINY = 1e-12
@@ -140,6 +140,7 @@ def complete(log: LossLog, needs: tuple[str, ...]) -> LossLog:
 
     With p the given label's probability, as logged or else exp(-loss), the margin is
     log p - log (1 - p), unless it is logged, and the other class is predicted where it is negative.
+    What is logged of a part stays, and is added where there is a loss alone.
 
     Parameters
     ----------
@@ -147,23 +148,47 @@ def complete(log: LossLog, needs: tuple[str, ...]) -> LossLog:
     needs : tuple of str
         Channels a method needs; those that do not follow are left out.
     """
-    coded = log.coded_label
-    lacking = [channel for channel in needs if getattr(log, channel) is None]
-    if not lacking or coded is None or not of_two(log):
+    lacking = [channel for channel in needs if _lacks(log, channel)]
+    if not lacking or not of_two(log):
         return log
     prob = label_probs(log).astype(np.float32)
-    margin = two_class_margin(log.loss, log.label_prob)
-    if log.margin is not None:
-        margin = np.where(np.isnan(log.margin), margin, log.margin)
+    margin = _logged_or(log.margin, two_class_margin(log.loss, log.label_prob))
     found: dict[str, Any] = {
         "label_prob": prob,
         "margin": margin,
-        "predicted_prob": np.maximum(prob, 1 - prob),
+        "predicted_prob": _logged_or(log.predicted_prob, np.maximum(prob, 1 - prob)),
     }
-    known = ~np.isnan(log.loss) & (coded.codes >= 0)[:, None]
-    codes = np.where(margin < 0, 1 - coded.codes[:, None], coded.codes[:, None])
-    found["predicted"] = Coded(np.where(known, codes, -1).astype(np.int32), coded.values)
+    if "predicted" in lacking:
+        found["predicted"] = _predicted_of_two(log, margin)
     return replace(log, **{c: found[c] for c in lacking if c in found})
+
+
+def _lacks(log: LossLog, channel: str) -> bool:
+    """Tell whether a channel is not there, or not at every loss."""
+    values = getattr(log, channel)
+    if values is None or channel not in (*FLOAT_CHANNELS, "predicted"):
+        return values is None
+    gone = values.codes < 0 if channel == "predicted" else np.isnan(values)
+    return bool((gone & ~np.isnan(log.loss)).any())
+
+
+def _logged_or(
+    logged: NDArray[np.float32] | None, made: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    return made if logged is None else np.where(np.isnan(logged), made, logged)
+
+
+def _predicted_of_two(log: LossLog, margin: NDArray[np.float32]) -> Coded:
+    """Return the class predicted, as logged or as the margin has it, in the codes of the labels."""
+    assert log.coded_label is not None  # noqa: S101  (of_two says so)
+    codes, classes = log.coded_label.codes[:, None], log.coded_label.values
+    known = ~np.isnan(log.loss) & (codes >= 0)
+    made = np.where(known, np.where(margin < 0, 1 - codes, codes), -1).astype(np.int32)
+    if log.predicted is not None:
+        place = np.append(places_among(log.predicted.values, classes), -1).astype(np.int32)
+        logged = place[log.predicted.codes]
+        made = np.where(logged < 0, made, logged)
+    return Coded(made, classes)
 
 
 def two_class_margin(

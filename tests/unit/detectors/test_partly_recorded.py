@@ -136,6 +136,33 @@ def test_of_two_classes_a_recorded_margin_counts_and_not_the_loss():
         np.testing.assert_array_equal(found.flagged, all_known.flagged)
 
 
+@pytest.mark.parametrize(
+    ("detector", "hides"),
+    [
+        ("aum", ("margin",)),
+        ("wrong_events", ("predicted",)),
+        ("forgetting", ("predicted",)),
+        ("confident", ("predicted", "predicted_prob")),
+    ],
+)
+def test_of_two_classes_what_lacks_a_channel_is_judged_by_the_loss(detector, hides):
+    """The planted loss is cross-entropy, so it says what was hidden."""
+    log = planted_log(channels=True, n_classes=2, rate=0.1, seed=1, gaps=0.1, string_ids=True)
+    part = log
+    for channel in hides:
+        values = getattr(part, channel)
+        hide = np.zeros(log.loss.shape, bool)
+        hide[:100] = hide[:, 2] = True
+        if channel == "predicted":
+            gone = Coded(np.where(hide, -1, values.codes).astype(np.int32), values.values)
+        else:
+            gone = np.where(hide, np.nan, values)
+        part = replace(part, **{channel: gone})
+    found, whole = (analyze(one, detector=detector).detection for one in (part, log))
+    np.testing.assert_allclose(found.score, whole.score, rtol=1e-3, atol=1e-4)
+    np.testing.assert_array_equal(found.flagged, whole.flagged)
+
+
 def test_of_more_classes_a_margin_says_nothing_of_the_probability():
     log = planted_log(channels=True, n_classes=3, seed=1)
     bare = replace(log, label_prob=None)
