@@ -22,8 +22,8 @@ class Ctrl(Detector):
     """Cluster the loss curves of each class in several windows and let the windows vote.
 
     How many windows, clusters, suspicious clusters and votes is chosen by the silhouette of the
-    split times how much better its clean part is fitted. The score is the share of votes for
-    wrong, ties in order of the mean loss, flags first.
+    split times how much better its clean part is fitted. The score adds the share of votes for
+    wrong and, at half its weight, the mean of the clipped losses, squeezed below 1; flags first.
     """
 
     name: ClassVar[str] = "ctrl"
