@@ -92,6 +92,30 @@ def test_a_key_held_down_decides_once(serve, sit_down, kept):
     assert len(kept()) == 1
 
 
+def test_a_key_held_down_on_a_button_decides_once(serve, sit_down, kept):
+    reader = sit_down(serve("--top", 9, "--reader", "Anna").url)
+    reader.at(1, 9)
+    reader.page.focus("#classes button")
+    for number in range(4):
+        reader.keyboard.down("Enter")
+        reader.saved()
+        reader.at(2, 9)
+        assert len(kept()) == 1, number
+    reader.keyboard.up("Enter")
+    reader.press("Enter")
+    reader.at(3, 9)
+
+
+def test_blinded_by_the_mouse_enter_stays_with_the_opinion(serve, sit_down, kept, found):
+    reader = sit_down(serve("--top", 2, "--blinded", "--reader", "Anna").url)
+    reader.at(1, 2)
+    reader.page.locator("#classes button").filter(has_not_text=found[0]["label"]).first.click()
+    reader.page.wait_for_selector("#go-on:not([hidden])")
+    reader.press("Enter")
+    reader.at(2, 2)
+    assert len(kept()) == 1
+
+
 def test_blinded_two_keys_at_most(serve, sit_down, kept, found):
     reader = sit_down(serve("--top", 4, "--blinded").url, "Anna")
     reader.at(1, 4)

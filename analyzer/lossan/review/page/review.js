@@ -163,6 +163,8 @@ function reveal(opened) {
   item = opened;
   revealed = true;
   view.item(item, state.classes, context());
+  // Enter would press the class that was clicked or tabbed to once more.
+  if (document.activeElement?.closest("#choices")) byId("go-on").focus();
   say(`${view.spoken(item, context())} Enter stays with it.`);
 }
 
@@ -273,7 +275,7 @@ const LIGHT = new Set(["brighter", "darker", "more contrast", "less contrast"]);
 function onKey(event) {
   if (busy && event.key === "Escape") givenUp = true;
   if (queue === undefined || document.querySelector("dialog[open]") !== null) return;
-  if (ownsKey(event.target, event.key)) return;
+  if (ownsKey(event.target, event.key)) return once(event);
   const found = meaning(event, byId("single").checked);
   if (found === null) return;
   // A key held down must not decide one image after another.
@@ -281,6 +283,12 @@ function onKey(event) {
   event.preventDefault();
   if (found.command !== undefined) COMMANDS[found.command]();
   else opinion(state.classes[found.place]?.label);
+}
+
+// A browser presses the button that has the focus again and again while Enter is held down.
+function once(event) {
+  const command = event.target.dataset.command;
+  if (event.key === "Enter" && event.repeat && !REPEATED.has(command)) event.preventDefault();
 }
 
 // Whether the element that has the focus uses a key itself.
