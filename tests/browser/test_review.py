@@ -290,6 +290,29 @@ def test_given_up_while_the_server_is_away(serve, sit_down, kept):
     assert kept() == ()
 
 
+def test_looked_around_while_the_server_is_away(serve, sit_down):
+    server = serve("--top", 60)
+    reader = sit_down(server.url, "Anna", expected=(*KILLED, "status of 403"))
+    reader.at(1, 60)
+    server.end(signal.SIGKILL)
+    reader.page.click("#about")
+    reader.page.wait_for_selector("#trouble:not([hidden])")  # it was not silent
+    for number in range(2, 32):
+        reader.press("ArrowRight")
+        if number < 30:
+            reader.at(number, 60)
+    assert "with the same command." in reader.text("#stage")
+    assert ".." not in reader.text("#stage")
+    reader.press("ArrowRight")
+    reader.page.wait_for_selector("#trouble:not([hidden])")
+    again = serve("--top", 60, "--port", server.port)
+    tab = reader.page.context.new_page()
+    tab.goto(again.url)
+    reader.press("ArrowRight")
+    reader.page.wait_for_selector("#trouble", state="hidden")
+    assert reader.page.get_attribute("#stage img", "alt")
+
+
 def test_missing_and_broken_images_are_told_and_do_not_stop(base, serve, sit_down, kept, found):
     (base / "images" / found[0]["path"]).unlink()
     (base / "images" / found[1]["path"]).write_bytes(b"no image")

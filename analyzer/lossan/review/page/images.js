@@ -38,7 +38,7 @@ async function load(row) {
   try {
     image.src = URL.createObjectURL(await getImage(row));
   } catch (error) {
-    return { trouble: error.message };
+    return { trouble: error.message.replace(/\.$/, "") }; // it ends the page's own sentence
   }
   try {
     await image.decode();

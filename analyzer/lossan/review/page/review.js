@@ -66,9 +66,12 @@ const context = () => ({
   revealed,
 });
 
-// Show an image, and say so where that fails.
+// Show an image, and say so where that fails; once one is shown, what was said before is over.
 function go(wanted) {
-  show(wanted).catch((error) => trouble(error.message));
+  show(wanted).then(
+    () => trouble(null),
+    (error) => trouble(error.message),
+  );
 }
 
 function count() {
@@ -351,7 +354,9 @@ async function start() {
     if (!document.hidden && item !== null) catchUp().catch((error) => trouble(error.message));
   });
   byId("help").addEventListener("click", COMMANDS.help);
-  byId("about").addEventListener("click", () => queue && openStatus());
+  byId("about").addEventListener("click", () => {
+    if (queue !== undefined) openStatus().catch((error) => trouble(error.message));
+  });
   closers();
   const told = await getState(null, false);
   state = told;
