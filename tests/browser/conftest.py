@@ -165,7 +165,7 @@ def sit_down(chromium):
     """Return a function that opens a page for a reader; its faults and foreign requests fail."""
     contexts, faults, asked = [], [], []
 
-    def open_page(url, name=None, *, expected=(), **options):
+    def open_page(url, name=None, *, expected=(), begins=True, **options):
         context = chromium.new_context(**({"viewport": {"width": 1280, "height": 800}} | options))
         context.set_default_timeout(60_000)  # a loaded machine is slow, not wrong
         contexts.append(context)
@@ -185,7 +185,8 @@ def sit_down(chromium):
             page.wait_for_selector("#who[open]")
             page.keyboard.type(name)
             page.keyboard.press("Enter")
-        page.wait_for_selector("#stage[data-row]")
+        if begins:
+            page.wait_for_selector("#stage[data-row]")
         return reader
 
     yield open_page

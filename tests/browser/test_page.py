@@ -144,6 +144,23 @@ def test_a_class_by_its_name(serve, sit_down, kept):
     assert [d.label for d in kept()] == ["grade 37"]
 
 
+def test_a_name_that_is_refused_is_asked_for_again(serve, sit_down, kept):
+    invisible = "A\u200bB"  # pasted with a space of no width
+    server = serve("--top", 2)
+    reader = sit_down(server.url, invisible, expected=("status of 422",), begins=False)
+    page = reader.page
+    page.wait_for_function(
+        "() => document.querySelector('#name').validationMessage.includes('printable')"
+    )
+    assert page.is_visible("#who")
+    assert page.evaluate("document.activeElement.id") == "name"
+    page.fill("#name", "Anna")
+    reader.press("Enter")
+    reader.at(1, 2)
+    reader.decide("k")
+    assert [d.reader for d in kept()] == ["Anna"]
+
+
 def test_hostile_names_are_text(base, serve, sit_down, found):
     evil = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
     file = base / "findings" / "findings.parquet"

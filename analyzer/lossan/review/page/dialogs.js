@@ -9,9 +9,10 @@ export function closers() {
   }
 }
 
-// Ask who reads until there is a name.
-export function readerDialog(readers) {
+// Ask who reads until there is a name; `refused` says what the server has against the last one.
+export function readerDialog(readers, refused = "") {
   const dialog = byId("who");
+  const named = byId("name");
   byId("readers").replaceChildren(...readers.map((value) => element("option", { value })));
   return new Promise((answer) => {
     const chosen = (name) => {
@@ -26,12 +27,15 @@ export function readerDialog(readers) {
         return button;
       }),
     );
-    dialog.addEventListener("cancel", (event) => event.preventDefault());
-    byId("who-form").addEventListener("submit", (event) => {
+    dialog.oncancel = (event) => event.preventDefault();
+    byId("who-form").onsubmit = (event) => {
       event.preventDefault();
-      chosen(byId("name").value);
-    });
+      chosen(named.value);
+    };
+    named.oninput = () => named.setCustomValidity("");
+    named.setCustomValidity(refused);
     dialog.showModal();
+    if (refused !== "") named.reportValidity();
   });
 }
 

@@ -341,6 +341,19 @@ async function begin(reader, adjudicating) {
   return show(first);
 }
 
+// Ask who reads, and again where the server does not take the name.
+async function ask(told) {
+  for (let refused = ""; ; ) {
+    const reader = await readerDialog(told.readers, refused);
+    try {
+      return await begin(reader, told.only_differences);
+    } catch (error) {
+      if (error.status !== 422) throw error;
+      refused = error.message;
+    }
+  }
+}
+
 async function start() {
   if (location.search) history.replaceState(null, "", "/"); // the token stays in the cookie alone
   document.addEventListener("keydown", onKey);
@@ -361,8 +374,7 @@ async function start() {
   const told = await getState(null, false);
   state = told;
   const known = told.fixed_reader ?? sessionStorage.getItem("reader");
-  const reader = known ?? (await readerDialog(told.readers));
-  await begin(reader, told.only_differences);
+  await (known === null ? ask(told) : begin(known, told.only_differences));
 }
 
 start().catch((error) => trouble(error.message));
