@@ -144,6 +144,18 @@ def test_a_class_by_its_name(serve, sit_down, kept):
     assert [d.label for d in kept()] == ["grade 37"]
 
 
+def test_a_class_whose_name_begins_another_by_its_whole_name(serve, sit_down, kept):
+    classes = "severe with oedema,mildly severe,severe"
+    reader = sit_down(serve("--top", 2, "--reader", "A", "--classes", classes).url)
+    reader.at(1, 2)
+    reader.press("/")
+    reader.keyboard.type("Severe")
+    reader.press("Enter")
+    reader.at(2, 2)
+    last = kept()[-1]
+    assert (last.label or last.given_label) == "severe"
+
+
 def test_a_name_that_is_refused_is_asked_for_again(serve, sit_down, kept):
     invisible = "A\u200bB"  # pasted with a space of no width
     server = serve("--top", 2)

@@ -47,8 +47,13 @@ export function chooser(classes, view, chosen) {
     const text = wanted.value.trim().toLowerCase();
     const named = classes.map(({ label }) => ({ label, name: view.called(label), own: String(label) }));
     const holds = named.filter((c) => `${c.own} ${c.name}`.toLowerCase().includes(text));
-    const begins = (c) => !(c.name.toLowerCase().startsWith(text) || c.own.toLowerCase().startsWith(text));
-    return holds.sort((one, other) => begins(one) - begins(other)).slice(0, 20);
+    // The class of this very name comes first, then those whose names begin so.
+    const nearer = [(name) => name === text, (name) => name.startsWith(text)];
+    const rank = (c) => {
+      const found = nearer.findIndex((fits) => fits(c.name.toLowerCase()) || fits(c.own.toLowerCase()));
+      return found >= 0 ? found : nearer.length;
+    };
+    return holds.sort((one, other) => rank(one) - rank(other)).slice(0, 20);
   };
   const choose = (label) => {
     dialog.close();
