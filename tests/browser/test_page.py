@@ -156,6 +156,19 @@ def test_a_class_whose_name_begins_another_by_its_whole_name(serve, sit_down, ke
     assert (last.label or last.given_label) == "severe"
 
 
+@pytest.mark.parametrize(("key", "code"), [("\u0662", "Digit2"), ("\u06f2", "Numpad2")])
+def test_digits_of_another_script_choose_classes(key, code, serve, sit_down, kept):
+    reader = sit_down(serve("--top", 2, "--reader", "A").url)
+    reader.at(1, 2)
+    reader.page.dispatch_event(
+        "body", "keydown", {"key": "End", "code": "Numpad1", "bubbles": True}
+    )
+    reader.page.dispatch_event("body", "keydown", {"key": key, "code": code, "bubbles": True})
+    reader.at(2, 2)
+    (decision,) = kept()
+    assert (decision.label or decision.given_label) == "mild"
+
+
 def test_a_name_that_is_refused_is_asked_for_again(serve, sit_down, kept):
     invisible = "A\u200bB"  # pasted with a space of no width
     server = serve("--top", 2)

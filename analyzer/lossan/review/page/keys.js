@@ -63,7 +63,8 @@ export function meaning(event, single) {
   if (!single) return event.key === "?" ? { command: "help" } : null;
   // On a keyboard of another script the place of a key counts, not what it writes.
   const latin = /^[\x20-\x7e]$/.test(event.key);
-  const key = latin || !/^Key[A-Z]$/.test(event.code) ? event.key : event.code[3].toLowerCase();
+  const placed = (/^\p{Nd}$/u.test(event.key) ? /^(?:Digit|Numpad)(\d)$/ : /^Key([A-Z])$/).exec(event.code);
+  const key = latin || placed === null ? event.key : placed[1].toLowerCase();
   const cased = event.shiftKey ? key.toUpperCase() : key.toLowerCase(); // whatever CapsLock does
   const command = PLAIN[cased] ?? PLAIN[key.toLowerCase()];
   if (command !== undefined) return { command };
