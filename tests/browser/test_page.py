@@ -41,6 +41,47 @@ def test_accessible_by_axe(size, scheme, serve, sit_down):
     assert width_of_all <= width  # nothing to scroll sideways
 
 
+def test_keys_are_named_at_twice_the_size(serve, sit_down):
+    zoomed = {"viewport": {"width": 640, "height": 400}, "device_scale_factor": 2}
+    reader = sit_down(serve("--top", 2, "--reader", "A").url, **zoomed)
+    reader.at(1, 2)
+    assert [reader.page.is_visible(f"{place} kbd") for place in ("#keep", "#classes")] == [True] * 2
+
+
+def test_of_many_classes_what_stands_below_is_in_sight(serve, sit_down):
+    classes = ",".join(
+        f"grade {number} of a long and fine scale of grades" for number in range(100)
+    )
+    reader = sit_down(serve("--top", 2, "--reader", "A", "--classes", classes).url)
+    reader.at(1, 2)
+    bottom = "p => p.getBoundingClientRect().bottom"
+    for place in ("[data-command=exclude]", "[data-command=undo]", "#why"):
+        assert reader.page.eval_on_selector(place, bottom) <= 800, place
+    buttons = reader.page.locator("#classes button")
+    tall = "all => all.filter(b => b.scrollHeight > b.clientHeight + 1).length"
+    assert buttons.evaluate_all(tall) == 0  # no name runs out of its button
+    buttons.last.click()
+    reader.at(2, 2)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_long_names_are_broken_not_cut(width, base, serve, sit_down):
+    file = base / "findings" / "findings.parquet"
+    table = pq.read_table(file)
+    rows = table.to_pylist()
+    for row in rows:
+        row["group"] = "g" * 90
+    pq.write_table(type(table).from_pylist(rows, schema=table.schema), file)
+    options = ("--top", 2, "--reader", "R" * 100)
+    reader = sit_down(serve(*options).url, viewport={"width": width, "height": 800})
+    reader.at(1, 2)
+    reader.page.click("#about")
+    reader.ended()
+    cut = "p => p.scrollWidth - p.clientWidth"
+    places = ("#panel", "#status", "html")
+    assert [reader.page.eval_on_selector(place, cut) for place in places] == [0] * 3
+
+
 def test_buttons_are_large_enough_to_touch(serve, sit_down):
     reader = sit_down(
         serve("--top", 2, "--reader", "A").url, viewport={"width": 360, "height": 640}
