@@ -85,19 +85,51 @@ def test_sorted_and_filtered(read):
     )
 
 
-def test_no_table_runs_out_of_its_place_in_print(chromium, tmp_path):
+@pytest.fixture(scope="module")
+def fundus(tmp_path_factory):
+    """Return the report of real findings with everything a report may hold."""
+    folder = tmp_path_factory.mktemp("fundus")
     log = Path(__file__).parents[2] / "samples" / "fundus" / "log.parquet"
-    for command in (["analyze", log, "-d", "auto", "-o", "findings"], ["report", "findings"]):
-        more = ["-o", "report.html"] if command[0] == "report" else []
-        call = [sys.executable, "-m", "lossan", *map(str, [*command, *more])]
-        subprocess.run(call, check=True, capture_output=True, cwd=tmp_path)
-    page = chromium.new_page(viewport={"width": 718, "height": 1000})  # A4 less its margins
-    page.goto((tmp_path / "report.html").as_uri())
-    page.emulate_media(media="print")
-    wide = page.evaluate(
-        """() => [...document.querySelectorAll(".scroll")]
-          .filter((place) => place.scrollWidth > place.clientWidth + 1)
-          .map((place) => place.getAttribute("aria-label"))"""
-    )
+    for command in (
+        ["analyze", log, "-d", "auto", "-o", "findings"],
+        ["report", "findings", "-o", "report.html"],
+    ):
+        call = [sys.executable, "-m", "lossan", *map(str, command)]
+        subprocess.run(call, check=True, capture_output=True, cwd=folder)
+    return (folder / "report.html").as_uri()
+
+
+WIDE = """() => [...document.querySelectorAll(".scroll")]
+    .filter((place) => place.scrollWidth > place.clientWidth + 1)
+    .map((place) => place.getAttribute("aria-label"))"""
+
+
+@pytest.mark.parametrize(
+    ("width", "media"), [(718, "print"), (1024, "screen"), (1280, "screen"), (1920, "screen")]
+)
+def test_no_table_runs_out_of_its_place(width, media, chromium, fundus):
+    page = chromium.new_page(viewport={"width": width, "height": 1000})  # 718: A4 less its margins
+    page.goto(fundus)
+    page.emulate_media(media=media)
+    wide = page.evaluate(WIDE)
     page.close()
     assert wide == []
+
+
+def test_what_a_table_shows_is_read_without_scrolling_on_a_phone(chromium, fundus):
+    page = chromium.new_page(viewport={"width": 390, "height": 844})
+    page.goto(fundus)
+    widths = page.eval_on_selector_all("caption", "all => all.map(c => c.clientWidth)")
+    page.close()
+    assert max(widths) <= 390
+
+
+def test_the_legend_of_the_features_covers_no_bars(chromium, fundus):
+    page = chromium.new_page()
+    page.goto(fundus)
+    at = """([words, edge]) => [...document.querySelectorAll(".features svg text")]
+        .find((text) => text.textContent === words).getBoundingClientRect()[edge]"""
+    legend = page.evaluate(at, ["not flagged", "bottom"])
+    panels = page.evaluate(at, ["F1: mean loss", "top"])
+    page.close()
+    assert legend <= panels

@@ -141,7 +141,13 @@ def draw_features(
                 axes.stairs(shares, feature.edges, color=colour, lw=1.4, label=name)
         axes.set_title(titles[feature.name], fontsize=9)
         _tidy(axes)
-    figure.axes[0].legend(frameon=False)
+    # Above the panels: each of them may be filled by its bars.
+    figure.legend(
+        *figure.axes[0].get_legend_handles_labels(),
+        loc="outside upper left",
+        ncols=2,
+        frameon=False,
+    )
     figure.supylabel("share of its kind (%)", fontsize=10)
     return _svg(figure, alt)
 
