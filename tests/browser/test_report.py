@@ -2,10 +2,15 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+
+from lossan import analyze
+from lossan.testing import planted_log
 
 pytestmark = pytest.mark.browser
 SIZES = {"desktop": (1280, 800), "phone": (360, 640)}
@@ -133,3 +138,27 @@ def test_the_legend_of_the_features_covers_no_bars(chromium, fundus):
     panels = page.evaluate(at, ["F1: mean loss", "top"])
     page.close()
     assert legend <= panels
+
+
+def test_names_of_right_to_left_scripts_stand_in_their_order(chromium, tmp_path):
+    log = planted_log(n_samples=120, n_classes=2, rate=0.1)
+    arabic = ["\u0633\u0644\u064a\u0645", "\u0634\u062f\u064a\u062f"]
+    named = pa.array([f"\u0639\u064a\u0646-{number}" for number in range(120)])
+    label = pa.array(arabic).take(log.label.cast(pa.int64()))
+    group = pa.array([f"\u0645\u0631\u064a\u0636 {number}" for number in range(120)])
+    log = replace(log, sample_id=named, label=label, true_label=None, group=group, predicted=None)
+    analyze(log).save(tmp_path / "findings")
+    file = tmp_path / "report.html"
+    command = [sys.executable, "-m", "lossan", "report", tmp_path / "findings", "-o", file]
+    subprocess.run([*map(str, command)], check=True, capture_output=True)
+    page = chromium.new_page()
+    page.goto(file.as_uri())
+    across = """([one, other]) =>
+        other.getBoundingClientRect().left - one.getBoundingClientRect().right"""
+    names = page.eval_on_selector_all("#list > li:first-child h3 bdi", across)
+    # An option holds no elements: what stands between marks of isolation has its own direction.
+    pairs = page.locator("[name=pair] option").all_text_contents()[1:]
+    page.close()
+    assert names > 0
+    assert pairs
+    assert [pair for pair in pairs if "\u2069 \u2192 \u2068" not in pair] == []
