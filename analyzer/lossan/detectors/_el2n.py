@@ -23,7 +23,7 @@ class El2n(ScoredDetector):
 
     name: ClassVar[str] = "el2n"
     summary: ClassVar[str] = "norm of the error vector, mean over epochs"
-    reference: ClassVar[str] = "Paul et al. 2021, definition 2.2 (EL2N)"
+    reference: ClassVar[str] = "Paul et al. 2021, definition 2.3 (EL2N)"
 
     def score(self, log: LossLog, context: Context) -> Vector:  # noqa: ARG002  (the interface's)
         """Return the mean norm, from 0 to the root of 2."""

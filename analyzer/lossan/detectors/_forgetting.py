@@ -16,7 +16,7 @@ class Forgetting(ScoredDetector):
 
     name: ClassVar[str] = "forgetting"
     summary: ClassVar[str] = "transitions from right to wrong; never learnt first"
-    reference: ClassVar[str] = "Toneva et al. 2019, definition 2.1"
+    reference: ClassVar[str] = "Toneva et al. 2019, section 3 (forgetting events)"
 
     needs: ClassVar[tuple[str, ...]] = ("label", "predicted")
 
