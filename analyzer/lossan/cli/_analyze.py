@@ -22,7 +22,7 @@ def analyze(
     logs: Annotated[
         list[str],
         typer.Argument(
-            metavar="LOG...",
+            metavar="LOG",
             help="The loss log, - is standard input; several of one data set sharpen the result.",
         ),
     ],

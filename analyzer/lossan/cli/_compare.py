@@ -14,7 +14,7 @@ def compare(
     runs: Annotated[
         list[str],
         typer.Argument(
-            metavar="RUN ...",
+            metavar="RUN",
             help="Logs of `lossan train --test`, their history beside; NAME=LOG,LOG for seeds.",
         ),
     ],

@@ -79,7 +79,7 @@ def _write_hashed(log: Any, target: str, layout: str | None, key_file: Path) -> 
 
 @common.reads_log
 def merge(
-    shards: Annotated[list[str], typer.Argument(metavar="SHARD ...", help="Logs to merge.")],
+    shards: Annotated[list[str], typer.Argument(metavar="SHARD", help="Logs to merge.")],
     output: Annotated[str, typer.Option("-o", "--output", metavar="LOG", help="The log to write.")],
     **reading: Any,
 ) -> None:

@@ -40,6 +40,13 @@ def test_help(arguments, done):
     assert done(*arguments).out.startswith("Usage: lossan")
 
 
+@pytest.mark.parametrize(("command", "what"), [("analyze", "LOG"), ("merge", "SHARD")])
+def test_usage_says_once_that_several_may_be_given(command, what, done):
+    usage = done(command, "--help").out.splitlines()[0]
+    assert what in usage
+    assert usage.count("...") == 1
+
+
 def test_version(done):
     assert done("--version").out == f"lossan {lossan.__version__}\n"
 
