@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lossan.arrays import ids_or_labels, names, to_numpy
 from lossan.errors import RecorderError
-from lossan.losslog import check_metadata, stamp
+from lossan.losslog import check_metadata, misnamed, stamp
 from lossan.order import stable_order
 
 
@@ -112,6 +112,8 @@ def checked_path(path: Any) -> Path:
     """Return where to record, or raise a RecorderError for what names no file."""
     if not isinstance(path, str | os.PathLike) or not Path(path).name:
         raise RecorderError(f"the path is {path!r}; allowed: that of the log to write.")
+    if fault := misnamed(Path(path)):
+        raise RecorderError(fault)
     return Path(path)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ FLOAT_CHANNELS = ("label_prob", "margin", "predicted_prob")
 """Optional fields with one number a sample and epoch."""
 CHANNELS = (*FLOAT_CHANNELS, "predicted")
 PROBABILITIES = ("label_prob", "predicted_prob")
+_OTHER_FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".xlsx", ".npy")
 
 Floats = NDArray[np.float32]
 """An array of shape (n_samples, n_epochs), epoch-major in memory."""
@@ -178,6 +180,16 @@ def stamp(metadata: Mapping[str, Any]) -> dict[str, Any]:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return stamped | {k: v for k, v in metadata.items() if v is not None}
+
+
+def misnamed(path: Path) -> str | None:
+    """Say that a log to write is named as what it would not be; None where it is not."""
+    if path.suffix.lower() not in _OTHER_FORMATS:
+        return None
+    return (
+        f"{path} is named as a {path.suffix} file, but a loss log is Parquet or NPZ. Name it "
+        "*.parquet or *.npz."
+    )
 
 
 def check_metadata(metadata: Mapping[str, Any]) -> list[Fault]:

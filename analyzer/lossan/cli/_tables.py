@@ -17,7 +17,7 @@ def convert(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="The log to read.")],
     target: Annotated[
         str,
-        typer.Argument(metavar="TARGET", help="*.parquet, *.npz, or a directory ending in /."),
+        typer.Argument(metavar="TARGET", help="*.parquet, *.npz, or a new directory, ending in /."),
     ],
     layout: Annotated[
         str | None, typer.Option("--layout", help="Of a Parquet file: long (default) or wide.")

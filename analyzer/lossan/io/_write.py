@@ -14,7 +14,7 @@ from lossan.errors import OptionError, hint
 from lossan.io._atomic import atomic_file, atomic_folder, create_parquet
 from lossan.io._metadata import KEY
 from lossan.io._npz import write_npz
-from lossan.losslog import FLOAT_CHANNELS, STATIC_FIELDS, Coded, LossLog, stamp
+from lossan.losslog import FLOAT_CHANNELS, STATIC_FIELDS, Coded, LossLog, misnamed, stamp
 
 ROWS = 1 << 20
 
@@ -27,20 +27,24 @@ def write_log(log: LossLog, target: str | Path, *, layout: str | None = None) ->
     log : LossLog
     target : str or Path
         ``*.npz`` is written as NPZ; a name that ends in ``/`` or is a directory becomes a
-        directory with a long Parquet file an epoch; anything else is one Parquet file.
+        directory with a long Parquet file an epoch; anything else is one Parquet file, but for
+        names of other formats, such as ``*.csv``.
     layout : {"long", "wide"}, optional
         Of a Parquet file; long if not given.
 
     Raises
     ------
     OptionError
-        For a layout that the target cannot have.
+        For a layout that the target cannot have, or a name of another format.
     OutputError
         When it cannot be written; nothing half-written stays behind.
     """
     path = Path(target)
     if layout not in (None, "long", "wide"):
         raise OptionError(f"layout is {layout!r}; {hint(layout, ['long', 'wide'])}")
+    is_folder = str(target).endswith("/") or path.is_dir()
+    if not is_folder and (fault := misnamed(path)):
+        raise OptionError(fault)
     metadata = stamp({**log.metadata, "format_version": None, "producer": None, "created": None})
     metadata |= {k: v for k, v in log.metadata.items() if k in ("producer", "created")}
     if path.suffix.lower() == ".npz":
@@ -48,7 +52,7 @@ def write_log(log: LossLog, target: str | Path, *, layout: str | None = None) ->
             raise OptionError(f"--layout {layout} is for Parquet; {path} is NPZ. Leave it out.")
         with atomic_file(path) as file:
             write_npz(_arrays(log), metadata, file)
-    elif str(target).endswith("/") or path.is_dir():
+    elif is_folder:
         if layout == "wide":
             raise OptionError(f"a directory log is long; {target} names a directory.")
         if path.is_dir() and any(path.iterdir()):

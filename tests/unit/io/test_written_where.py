@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lossan import build_log, read_log, write_log
+from lossan import Recorder, build_log, read_log, write_log
 from lossan.cli import run
-from lossan.errors import OutputError
+from lossan.errors import OutputError, RecorderError
 
 RNG = np.random.default_rng(0)
 
@@ -33,6 +33,19 @@ def findings(log, tmp_path, capsys):
     assert run(["analyze", str(tmp_path / "log.parquet"), "-o", str(tmp_path / "found")]) == 0
     capsys.readouterr()
     return tmp_path / "found"
+
+
+@pytest.mark.parametrize("name", ["log.csv", "LOG.CSV", "log.npy"])
+def test_a_log_is_not_named_as_what_it_is_not(log, tmp_path, name, capsys):
+    source = str(tmp_path / "log.parquet")
+    for command in (["convert", source, str(tmp_path / name)], ["merge", source, "-o", name]):
+        assert run(command) == 2
+        assert "a loss log is Parquet or NPZ. Name it *.parquet" in capsys.readouterr().err
+    with pytest.raises(RecorderError, match="Name it"):
+        Recorder(tmp_path / name)
+    assert not (tmp_path / name).exists()
+    write_log(log, f"{tmp_path}/folder.csv/")  # a folder may be called as it likes
+    assert read_log(tmp_path / "folder.csv").n_samples == 20
 
 
 def test_a_link_stays_one(log, tmp_path):
