@@ -1,4 +1,4 @@
-"""The six features F1 to F6 of a loss sequence (paper, section 2, "Feature extraction")."""
+"""The six features F1 to F6 of a loss sequence (Zhang et al. 2021, section 2)."""
 
 import os
 from collections.abc import Iterator
@@ -157,8 +157,10 @@ def compute_features(loss: NDArray[np.float32], *, early_epochs: int | None = No
 
     References
     ----------
-    The paper, section 2: F1 is the mean of the sequence, F2 that of its first P terms, F3 the
-    position Q of the largest decrease, F4 and F5 the means before and after it, F6 = F4 - F5.
+    Zhang et al. 2021, An Automated Method of Identifying Incorrectly Labelled Images Based on the
+    Sequences of Loss Functions of Deep Learning Networks, section 2: F1 is the mean of the
+    sequence, F2 that of its first P terms, F3 the position Q of the largest decrease, F4 and F5 the
+    means before and after it, F6 = F4 - F5.
 
     Examples
     --------

@@ -8,6 +8,7 @@ import pytest
 import typer
 
 from lossan.cli import app, run
+from lossan.detectors import installed
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -33,6 +34,13 @@ def test_every_command_is_in_the_readme():
     commands = typer.main.get_command(app).commands
     missing = [name for name in commands if f"`lossan {name}" not in README]
     assert missing == []
+
+
+def test_the_paper_is_named_wherever_it_is_meant():
+    assert "10.1007/978-3-030-67514-1_21" in README
+    said = [found.detector.reference for found in installed().values() if found.detector]
+    assert said
+    assert [reference for reference in said if "the paper" in reference] == []
 
 
 def test_every_extra_is_in_the_readme():

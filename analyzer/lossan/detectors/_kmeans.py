@@ -47,7 +47,7 @@ class KMeansDetector(Detector):
 
     name: ClassVar[str] = "kmeans"
     summary: ClassVar[str] = "k-means, k = 2, on the six features of the loss sequence"
-    reference: ClassVar[str] = "the paper, sections 2.2 and 2.3 (F1 to F6, clustering)"
+    reference: ClassVar[str] = "Zhang et al. 2021, section 2 (feature extraction, clustering)"
     Parameters: ClassVar[type[Config]] = KMeansParameters
 
     def detect(self, log: LossLog, context: Context) -> Detection:  # noqa: ARG002  (features do)

@@ -15,7 +15,7 @@ class MeanLoss(ScoredDetector):
     name: ClassVar[str] = "mean_loss"
     summary: ClassVar[str] = "mean loss over all epochs"
     reference: ClassVar[str] = (
-        "Huang et al. 2019 (O2U-Net) without its cyclical schedule; F1 of the paper"
+        "Huang et al. 2019 (O2U-Net) without its cyclical schedule; F1 of Zhang et al. 2021"
     )
 
     def score(self, log: LossLog, context: Context) -> Vector:  # noqa: ARG002  (the interface's)
