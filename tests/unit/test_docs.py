@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import typer
 
+import lossan
 from lossan.cli import app, run
 from lossan.detectors import installed
 
@@ -41,6 +42,13 @@ def test_the_paper_is_named_wherever_it_is_meant():
     said = [found.detector.reference for found in installed().values() if found.detector]
     assert said
     assert [reference for reference in said if "the paper" in reference] == []
+
+
+def test_every_column_of_the_findings_is_explained():
+    log = lossan.read_log(ROOT / "samples" / "fundus" / "log.parquet")
+    section = README.split("## The findings")[1].split("\n## ")[0]
+    columns = lossan.analyze(log).findings.columns
+    assert [name for name in columns if f"`{name}`" not in section] == []
 
 
 def test_every_extra_is_in_the_readme():
