@@ -158,7 +158,7 @@ def _print(result: "Result | LargeResult", top: int) -> None:
     )
     unscored = f"; {view.n_unscored:,} could not be scored" if view.n_unscored else ""
     out.print(
-        f"{view.n_flagged:,} labels to look at again "
+        f"{view.n_flagged:,} label{'' if view.n_flagged == 1 else 's'} to look at again "
         f"({percent(view.n_flagged / view.n_samples)}){unscored}",
         style="bold",
     )
@@ -221,7 +221,8 @@ def _suspects(
         row = [record[f] for f in fields]
         score, flag = f"{record['score']:.3f}", "yes" if record["flagged"] else ""
         rows.append([*row, score, f"{record['f1_mean']:.3f}", flag, sparkline(sequence, highest)])
-    return f"The {len(rows)} most suspicious", columns, rows
+    title = "The most suspicious" if len(rows) == 1 else f"The {len(rows)} most suspicious"
+    return title, columns, rows
 
 
 def _print_sequences(out: Any, result: "Result | LargeResult") -> None:

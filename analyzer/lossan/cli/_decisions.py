@@ -132,7 +132,7 @@ def _print(summary: "ReviewSummary") -> None:
     out, stop = console(), summary.stopping
     out.print(
         f"{summary.n_reviewed_in_queue:,} of {summary.n_queue:,} suspects reviewed; "
-        f"{stop.wrong_found:,} wrong labels found",
+        f"{stop.wrong_found:,} wrong label{'' if stop.wrong_found == 1 else 's'} found",
         style="bold",
     )
     out.print(stop.advice, markup=False)

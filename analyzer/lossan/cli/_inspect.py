@@ -69,7 +69,7 @@ def _print(log: str, facts: dict[str, Any]) -> None:
         elif isinstance(value, list):
             shown = ", ".join(str(v) for v in value)
         else:
-            shown = f"{value:,}" if isinstance(value, int | np.integer) else str(value)
+            shown = f"{value:,}" if isinstance(value, int | np.integer) else str(value or "")
         rows.append([name.replace("_", " "), shown or "-"])
     out.print(table(escape(common.visible(log)), {"": "left", " ": "left"}, rows))
 

@@ -47,6 +47,15 @@ def test_usage_says_once_that_several_may_be_given(command, what, done):
     assert usage.count("...") == 1
 
 
+def test_one_is_told_as_one_and_what_is_not_stated_as_nothing(tmp_path, done):
+    lossan.write_log(lossan.build_log([[0.7, 0.1], [0.9, 0.8]]), tmp_path / "two.parquet")
+    said = done("analyze", tmp_path / "two.parquet", "--top", "1").out
+    assert "\n1 label to look at again (50.0%)\n" in said
+    assert "\nThe most suspicious" in said
+    held = [line.split() for line in done("inspect", tmp_path / "two.parquet").out.splitlines()]
+    assert ["recorded", "-"] in held
+
+
 def test_version(done):
     assert done("--version").out == f"lossan {lossan.__version__}\n"
 
