@@ -63,6 +63,16 @@ def test_every_task_is_documented():
     assert [name for name in tasks if f"`poe {name}`" not in contributing] == []
 
 
+def test_the_order_of_imports_is_the_contract():
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    layers = tool["importlinter"]["contracts"][0]["layers"]
+    contributing = (ROOT / "CONTRIBUTING.md").read_text()
+    shown = re.search(r"\n\n    (cli > .*?)\n\n", contributing, re.DOTALL)[1]
+    told = [set(re.findall(r"\w+", layer)) for layer in shown.split(">")]
+    held = [set(re.findall(r"\w+", layer)) - {"_version"} for layer in layers]
+    assert told == held[1:]  # all but the entry point, __main__
+
+
 def test_readme_python_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
