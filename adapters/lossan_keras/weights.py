@@ -14,6 +14,7 @@ def check_weights(file: Path) -> None:
     Raises
     ------
     LossanError
+        Naming the file and what it points to or claims.
     """
     import h5py
 

@@ -24,6 +24,7 @@ def read_state(file: Path, device: Any = "cpu") -> Any:
     LossanError
         When it holds anything else, or claims more memory than it has bytes.
     FileNotFoundError
+        When there is none.
     """
     _check_claims(file)
     try:

@@ -89,7 +89,7 @@ def build_log(
     LogError
         With all faults at once.
     OptionError
-        For a field the format does not have.
+        For a field the format does not have, or another value of ``invalid``.
 
     Examples
     --------
@@ -100,6 +100,8 @@ def build_log(
     for name in fields:
         if name not in (*STATIC_FIELDS, *CHANNELS):
             raise OptionError(f"no field {name!r}; {hint(name, (*STATIC_FIELDS, *CHANNELS))}")
+    if invalid not in ("error", "mask"):
+        raise OptionError(f"invalid is {invalid!r}; {hint(invalid, ('error', 'mask'))}")
     given = {name: value for name, value in fields.items() if value is not None}
     reading = build_reading(
         loss, sample_id, given, metadata=dict(metadata or {}), invalid=invalid, layout="arrays"

@@ -235,3 +235,8 @@ def test_a_selection_is_the_log_of_its_samples(rows):
     assert part.label.to_pylist() == [fields["label"][i] for i in rows]
     assert part.without_truth().true_label is None
     assert log.true_label is not None
+
+
+def test_what_to_do_with_infinite_losses_is_one_of_two():
+    with pytest.raises(OptionError, match="invalid is 'masked'; allowed: error, mask"):
+        build_log(LOSS, invalid="masked")

@@ -151,6 +151,7 @@ def blamed(kind: type[Detector]) -> Iterator[None]:
     Raises
     ------
     DetectorError
+        In the place of what a detector that is not ours raised.
     """
     if kind in _BUILT_IN:
         yield

@@ -61,6 +61,7 @@ def check_network(name: str, outputs: tuple[int, ...], n_classes: int, *, traina
     Raises
     ------
     OptionError
+        When it gives something else than a number a class, or cannot be trained.
     """
     if outputs != (n_classes,):
         raise OptionError(
