@@ -22,6 +22,7 @@ from lossan_keras.feeds import (
 )
 from lossan_keras.outputs import (
     COLUMNS,
+    MOVED,
     SEVERAL,
     gives_logits,
     main_output,
@@ -224,7 +225,8 @@ class RecordTraining:
         ------
         LossanError
             For data without ids, outputs or targets that are not a classifier's, a model whose
-            ``train_step`` never calls ``compute_loss``, or a distribution strategy.
+            ``train_step`` never calls ``compute_loss`` or calls it with the samples of a batch in
+            another order, or a distribution strategy.
         """
         with self._log.kept():
             history = self._fit(model, x, y, ids, options)
@@ -290,6 +292,13 @@ def _check_labels(ids: Any, labels: NDArray[np.float32]) -> None:
             f"the target of sample {first!r} is a row of several labels or of none, which no entry "
             "is the largest of; needed: the label of one class. A model of several labels needs an "
             "output of each to record, by output=."
+        )
+    if label == MOVED:
+        raise LossanError(
+            f"the training step takes the loss of sample {first!r} with another target than the "
+            "data gave: the model's train_step permutes or mixes the samples of a batch, so that "
+            "losses would stand under the wrong ids, or changes their targets. Use "
+            "RecordEvaluation, or permute and mix before the data get their ids."
         )
     raise LossanError(
         f"the target of sample {first!r} is {label}; allowed: class indices from 0 on, or one-hot "

@@ -17,6 +17,7 @@ _LEAST = float(np.finfo(np.float32).tiny)
 # Stands for the label of a row that has several, or none; and how far from 1 the sum of a one-hot
 # row may be, mixed or smoothed, in half precision.
 SEVERAL, _ONE = -(2**31), 0.01
+MOVED = -(2**30)  # stands for the label of a row whose target is not the one its id came with
 _UNKNOWN = float(np.finfo(np.float32).epsneg)
 
 
@@ -74,6 +75,33 @@ def measure(outputs: Any, targets: Any, *, from_logits: bool) -> Any:
         _cast(labels, "float32"),
     )
     return xp.stack(columns, axis=1)
+
+
+def with_moved(
+    values: Any, outputs: Any, targets: Any, output: str | int | None, names: Sequence[str]
+) -> Any:
+    """Put `MOVED` for the labels that are not those a step's data came with.
+
+    Parameters
+    ----------
+    values : Tensor
+        Shape (n, 6), as `measure` returns it of what a step hands to its loss.
+    outputs : Tensor
+        The outputs to record.
+    targets : Tensor, or dict, list or tuple of these
+        What the data brought; where no labels can be told from it, as where a step makes its
+        targets itself, nothing is compared.
+    output, names
+        As of `main_output`.
+    """
+    try:
+        given = ops.convert_to_tensor(main_output(targets, output, "targets", names))
+        own = _labels(given, tuple(outputs.shape), ops)
+    except LossanError:
+        return values
+    labels = values[:, -1]
+    labels = ops.where(ops.equal(labels, _cast(own, "float32")), labels, float(MOVED))
+    return ops.concatenate([values[:, :-1], ops.expand_dims(labels, 1)], axis=1)
 
 
 def output_names(model: Any) -> list[str]:

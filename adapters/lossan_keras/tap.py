@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lossan import LossanError
 from lossan_keras.feeds import untagged
-from lossan_keras.outputs import COLUMNS, main_output, measure, output_names
+from lossan_keras.outputs import COLUMNS, main_output, measure, output_names, with_moved
 
 
 @final
@@ -28,6 +28,7 @@ class Tap:
         self._values = buffer((n_rows, len(COLUMNS)), "float32")
         self._n_rows, self._output, self._from_logits = n_rows, output, from_logits
         self._current: Any = None
+        self._given: Any = None  # the targets that came with the current ids
 
     @contextmanager
     def on(self, model: Any) -> Iterator[None]:
@@ -35,8 +36,12 @@ class Tap:
         names = output_names(model)
         own = {name: getattr(model, name) for name in ("train_step", "test_step", "compute_loss")}
 
+        # Keras' own step leaves the samples where they are
+        plain = getattr(own["train_step"], "__func__", None) is keras.Model.train_step
+
         def train_step(data: Any) -> Any:
             self._current, data = untagged(data)
+            self._given = None if plain else keras.utils.unpack_x_y_sample_weight(data)[1]
             return own["train_step"](data)
 
         def compute_loss(
@@ -77,11 +82,11 @@ class Tap:
         return self.take(at_least=self._n_rows // 2)
 
     def _note(self, rows: Any, targets: Any, outputs: Any, names: list[str]) -> None:
-        values = measure(
-            main_output(outputs, self._output, "outputs", names),
-            main_output(targets, self._output, "targets", names),
-            from_logits=self._from_logits,
-        )
+        outputs = main_output(outputs, self._output, "outputs", names)
+        targets = main_output(targets, self._output, "targets", names)
+        values = measure(outputs, targets, from_logits=self._from_logits)
+        if self._given is not None:
+            values = with_moved(values, outputs, self._given, self._output, names)
         n = ops.shape(rows)[0]
         if isinstance(n, int) and n > self._n_rows:
             raise LossanError(f"a batch of {n}; pass buffer_rows={2 * n} to RecordTraining.")

@@ -120,3 +120,40 @@ def test_numbers_of_a_list_are_no_arrays(tmp_path):
     with pytest.raises(lossan.LossanError, match="of the type int among them; make one of it by"):
         build().fit(X, Y, epochs=2, verbose=0, callbacks=[recording])
     assert list(tmp_path.iterdir()) == []
+
+
+class Reversing(keras.Model):
+    """Permutes the samples of a batch in its training step, targets and all."""
+
+    def train_step(self, data):
+        x, y = data[:2]
+        return super().train_step((keras.ops.flip(x, axis=0), keras.ops.flip(y, axis=0)))
+
+
+class Smoothing(keras.Model):
+    """Makes other targets in its training step, of the same labels."""
+
+    def train_step(self, data):
+        x, y = data[:2]
+        return super().train_step((x, 0.9 * y + 0.1 / K))
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_step_that_permutes_a_batch_is_refused(tmp_path, labelled):
+    plain = build()
+    model = Reversing(plain.inputs[0], plain.outputs[0])
+    model.compile("sgd", CROSS_ENTROPY)
+    options = {"labels": dict(enumerate(Y.tolist()))} if labelled else {}
+    with pytest.raises(lossan.LossanError, match="train_step permutes or mixes the samples"):
+        record("training", tmp_path / "run.parquet", model, X, Y, **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_step_may_make_other_targets_of_the_same_labels(tmp_path):
+    plain = build()
+    model = Smoothing(plain.inputs[0], plain.outputs[0])
+    model.compile(keras.optimizers.SGD(0.0), keras.losses.CategoricalCrossentropy(from_logits=True))
+    one_hot = np.eye(K, dtype="float32")[Y]
+    found = record("training", tmp_path / "run.parquet", model, X, one_hot)
+    expected = losses_of(model.get_weights(), Y)
+    np.testing.assert_allclose(found[:, 1], expected, rtol=1e-4, atol=1e-5)
