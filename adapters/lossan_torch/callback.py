@@ -193,8 +193,13 @@ class WithIds(Dataset[Any]):
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         sample = self.dataset[index]
-        own = index if self.ids is None else self.ids[index]
+        own = self._place(index) if self.ids is None else self.ids[index]
         return (own, *(sample if isinstance(sample, tuple | list) else (sample,)))
+
+    def _place(self, index: Any) -> Any:
+        """Count from the first sample on, as an id must; a batch's indices may come as a list."""
+        from_the_end = isinstance(index, int | np.integer) and index < 0
+        return index + len(self) if from_the_end else index
 
 
 def record_evaluation(

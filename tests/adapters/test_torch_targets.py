@@ -158,6 +158,13 @@ def test_a_tables_column_of_ids_goes_by_place(shuffled):
     assert [WithIds(data, column)[place][0] for place in range(4)] == list("abcd")
 
 
+def test_places_from_the_end_have_the_ids_of_their_samples():
+    data = [("a", 0), ("b", 1), ("c", 0)]
+    counted = WithIds(data)
+    assert [counted[place] for place in (-1, -3, 1)] == [(2, "c", 0), (0, "a", 0), (1, "b", 1)]
+    assert WithIds(data, "xyz")[-1] == ("z", "c", 0)
+
+
 def test_frozen_parts_stay_frozen(tmp_path):
     model = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 2))
     model.train()
