@@ -27,6 +27,7 @@ from lossan_keras.outputs import (
     gives_logits,
     main_output,
     measure,
+    n_classes,
     output_names,
 )
 from lossan_keras.passing import Pass
@@ -51,9 +52,9 @@ class _Log:
         self.recorder: Recorder = target
         self._naming = Naming(options.get("classes"), options.get("labels"))
 
-    def write(self, ids: Any, values: NDArray[np.float32]) -> None:
+    def write(self, ids: Any, values: NDArray[np.float32], n_classes: int) -> None:
         columns = dict(zip(COLUMNS, values.T, strict=True))
-        _check_labels(ids, columns["label"])
+        _check_labels(ids, columns["label"], n_classes)
         self.recorder.record(ids, **self._naming.fields(columns))
 
     @contextmanager
@@ -141,7 +142,8 @@ class RecordEvaluation(keras.callbacks.Callback):  # type: ignore[misc]  # Keras
                     outputs, logits = self._pass.outputs(self.model, x)
                     targets = main_output(y, self._output, "targets", names)
                     told = logits or bool(self._from_logits)
-                    self._log.write(ids, measure(outputs, targets, from_logits=told))
+                    values = measure(outputs, targets, from_logits=told)
+                    self._log.write(ids, values, n_classes(outputs))
             self.recorder.end_epoch()
 
     def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002  (Keras' signature)
@@ -278,15 +280,16 @@ class _Flush(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no ty
     def _write(self, noted: tuple[NDArray[Any], NDArray[Any]] | None) -> None:
         if noted is not None:
             self._noted = True
-            self._log.write(self._codes.ids(noted[0]), noted[1])
+            self._log.write(self._codes.ids(noted[0]), noted[1], self._tap.n_classes)
 
 
-def _check_labels(ids: Any, labels: NDArray[np.float32]) -> None:
-    """Refuse what is the index of no class, which would count from the last class on."""
-    wrong = np.flatnonzero(labels < 0)
-    if not len(wrong):
+def _check_labels(ids: Any, labels: NDArray[np.float32], n_classes: int) -> None:
+    """Refuse what is the index of no class, a number of a regression too."""
+    right = (labels >= 0) & (labels < n_classes) & (labels == labels.round())
+    if right.all():
         return
-    first, label = np.asarray(ids)[wrong[0]].item(), int(labels[wrong[0]])
+    place = int(np.flatnonzero(~right)[0])
+    first, label = np.asarray(ids)[place].item(), float(labels[place])
     if label == SEVERAL:
         raise LossanError(
             f"the target of sample {first!r} is a row of several labels or of none, which no entry "
@@ -301,8 +304,9 @@ def _check_labels(ids: Any, labels: NDArray[np.float32]) -> None:
             "RecordEvaluation, or permute and mix before the data get their ids."
         )
     raise LossanError(
-        f"the target of sample {first!r} is {label}; allowed: class indices from 0 on, or one-hot "
-        "rows. Leave out samples without a label."
+        f"the target of sample {first!r} is {label:g}; allowed: class indices from 0 to "
+        f"{n_classes - 1}, for a single sigmoid output probabilities from 0 to 1, or one-hot rows. "
+        "Leave out samples without a label."
     )
 
 

@@ -29,8 +29,9 @@ def measure(outputs: Any, targets: Any, *, from_logits: bool) -> Any:
     outputs : Tensor or ndarray
         Shape (n, n_classes), or (n,) or (n, 1) for a single sigmoid output.
     targets : Tensor or ndarray
-        Shape (n,) or (n, 1), class indices; or (n, n_classes), of which the largest entry counts:
-        of rows of several labels, or of none, the label is `SEVERAL`.
+        Shape (n,) or (n, 1), class indices, of which what is none stays as it is; or
+        (n, n_classes), of which the largest entry counts: of rows of several labels, or of none,
+        the label is `SEVERAL`.
     from_logits : bool
         Whether outputs are logits; else they are probabilities.
 
@@ -59,10 +60,10 @@ def measure(outputs: Any, targets: Any, *, from_logits: bool) -> Any:
     # float32 first: the losses of a thousand bfloat16 outputs take two hundred values
     scores = _scores(_cast(outputs, "float32"), from_logits, xp)
     labels = _labels(targets, tuple(outputs.shape), xp)
-    n_classes = scores.shape[1]
-    given = xp.equal(xp.expand_dims(labels, 1), xp.arange(n_classes, dtype="int32"))
+    classes = xp.arange(scores.shape[1], dtype="float32")
+    given = xp.equal(xp.expand_dims(labels, 1), classes)
     log_probs = (log_softmax if xp is np else ops.log_softmax)(scores, axis=1)
-    # by masking: a label beyond the classes gives an infinite loss, which the Recorder tells of
+    # by masking: a label that is no class gives an infinite loss, and is told of by its value
     own = xp.max(xp.where(given, log_probs, -np.inf), axis=1)
     others = xp.max(xp.where(given, -np.inf, log_probs), axis=1)
     columns = (
@@ -72,9 +73,15 @@ def measure(outputs: Any, targets: Any, *, from_logits: bool) -> Any:
         xp.exp(xp.max(log_probs, axis=1)),
         # class indices are exact in float32 up to 2^24 classes
         _cast(xp.argmax(log_probs, axis=1), "float32"),
-        _cast(labels, "float32"),
+        labels,
     )
     return xp.stack(columns, axis=1)
+
+
+def n_classes(outputs: Any) -> int:
+    """Return how many classes outputs are of, two for those of a single sigmoid."""
+    shape = tuple(outputs.shape)
+    return 2 if len(shape) == 1 or shape[1] == 1 else int(shape[1])
 
 
 def with_moved(
@@ -100,7 +107,7 @@ def with_moved(
     except LossanError:
         return values
     labels = values[:, -1]
-    labels = ops.where(ops.equal(labels, _cast(own, "float32")), labels, float(MOVED))
+    labels = ops.where(ops.equal(labels, own), labels, float(MOVED))
     return ops.concatenate([values[:, :-1], ops.expand_dims(labels, 1)], axis=1)
 
 
@@ -213,7 +220,7 @@ def _scores(outputs: Any, from_logits: bool, xp: Any) -> Any:
 
 
 def _labels(targets: Any, outputs: tuple[int | None, ...], xp: Any) -> Any:
-    """Bring sparse, one-hot or binary targets to class indices of shape (n,)."""
+    """Bring sparse, one-hot or binary targets to class indices of shape (n,), in float32."""
     shape = tuple(targets.shape)
     one_hot = len(shape) == 2 and shape[1] != 1
     wrong_width = one_hot and shape[1] != (outputs[1] if len(outputs) == 2 else 1)
@@ -225,7 +232,9 @@ def _labels(targets: Any, outputs: tuple[int | None, ...], xp: Any) -> Any:
         )
     if one_hot:
         return _largest(_cast(targets, "float32"), xp)
-    return _cast(xp.round(_cast(xp.reshape(targets, (-1,)), "float32")), "int32")
+    given = _cast(xp.reshape(targets, (-1,)), "float32")
+    single = len(outputs) == 1 or outputs[1] == 1  # whose targets may be probabilities
+    return xp.round(given) if single else given
 
 
 def _largest(targets: Any, xp: Any) -> Any:
@@ -236,7 +245,8 @@ def _largest(targets: Any, xp: Any) -> Any:
     top = xp.equal(targets, xp.max(targets, axis=1, keepdims=True))
     tied = xp.sum(_cast(top, "int32"), axis=1) > 1
     several = xp.logical_and(tied, xp.abs(xp.sum(targets, axis=1) - 1.0) > _ONE)
-    return _cast(xp.where(several, SEVERAL, _cast(xp.argmax(targets, axis=1), "int32")), "int32")
+    largest = _cast(xp.argmax(targets, axis=1), "float32")
+    return xp.where(several, _cast(xp.full_like(largest, SEVERAL), "float32"), largest)
 
 
 def _cast(values: Any, dtype: str) -> Any:

@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from lossan import LossanError
 from lossan_keras.feeds import untagged
-from lossan_keras.outputs import COLUMNS, main_output, measure, output_names, with_moved
+from lossan_keras.outputs import (
+    COLUMNS,
+    main_output,
+    measure,
+    n_classes,
+    output_names,
+    with_moved,
+)
 
 
 @final
@@ -28,6 +35,7 @@ class Tap:
         self._values = buffer((n_rows, len(COLUMNS)), "float32")
         self._n_rows, self._output, self._from_logits = n_rows, output, from_logits
         self._current: Any = None
+        self.n_classes = 0  # known once a step was taken
         self._given: Any = None  # the targets that came with the current ids
 
     @contextmanager
@@ -85,6 +93,7 @@ class Tap:
         outputs = main_output(outputs, self._output, "outputs", names)
         targets = main_output(targets, self._output, "targets", names)
         values = measure(outputs, targets, from_logits=self._from_logits)
+        self.n_classes = n_classes(outputs)
         if self._given is not None:
             values = with_moved(values, outputs, self._given, self._output, names)
         n = ops.shape(rows)[0]

@@ -102,6 +102,17 @@ def test_a_negative_label_is_not_the_last_class(tmp_path):
 
 
 @pytest.mark.parametrize("how", ["training", "evaluation"])
+@pytest.mark.parametrize("target", [1.5, 9])
+def test_a_number_that_is_no_class_is_told(tmp_path, how, target):
+    targets = np.where(np.arange(N) == 7, target, Y)
+    model = build(loss=lambda y, outputs: keras.ops.mean(outputs) + 0 * keras.ops.mean(y))
+    words = f"target of sample 7 is {target}; allowed: class indices from 0 to 2,"
+    with pytest.raises(lossan.LossanError, match=words):
+        record(how, tmp_path / "run.parquet", model, X, targets, from_logits=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("how", ["training", "evaluation"])
 def test_tables_are_arrays(tmp_path, how):
     pandas = pytest.importorskip("pandas")
     model, index = build(), range(100, 100 + N)
