@@ -135,7 +135,7 @@ class RecordEvaluation(keras.callbacks.Callback):  # type: ignore[misc]  # Keras
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002  (Keras' signature)
         """Record every sample."""
-        names = output_names(self.model)
+        names, n = output_names(self.model), 0
         with self._log.kept():
             with self._pass.of(self.model):
                 for ids, x, y in self._batches():
@@ -144,6 +144,12 @@ class RecordEvaluation(keras.callbacks.Callback):  # type: ignore[misc]  # Keras
                     told = logits or bool(self._from_logits)
                     values = measure(outputs, targets, from_logits=told)
                     self._log.write(ids, values, n_classes(outputs))
+                    n += len(values)
+            if not n:
+                raise LossanError(
+                    f"the data to record gave no sample after epoch {epoch + 1}. A generator is "
+                    "used up after one pass: give the function that makes a new one."
+                )
             self.recorder.end_epoch()
 
     def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002  (Keras' signature)
