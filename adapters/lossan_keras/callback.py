@@ -14,6 +14,7 @@ from lossan.given import Naming
 from lossan_keras.feeds import (
     Codes,
     batches,
+    check_validation,
     first_batch,
     keeps_its_order,
     plain_array,
@@ -246,6 +247,7 @@ class RecordTraining:
         from_logits = self._from_logits
         if from_logits is None:
             from_logits = gives_logits(model, self._output)
+        check_validation(options.get("validation_data"), x)
         codes = Codes()
         tagged = tagged_data(x, y, ids, codes)
         if keeps_its_order(x):

@@ -178,6 +178,47 @@ def batches(data: Any, ids: Any, batch_size: int) -> Iterator[tuple[Any, Any, An
         yield plain_ids(own), x, y
 
 
+def check_validation(validation: Any, x: Any) -> None:
+    """Refuse validation data with ids, which Keras would take for the model's input.
+
+    Parameters
+    ----------
+    validation : tuple of arrays, tf.data.Dataset, PyDataset, generator or None
+        As ``fit`` takes it. A generator is let through: it cannot be looked at before it is used.
+    x
+        What is trained on, as of `tagged_data`: ids are told from it by their one dimension.
+
+    Raises
+    ------
+    LossanError
+        For data of ``(ids, x, y)`` or ``(ids, x, y, sample_weight)``.
+    """
+    parts = _shown(validation)
+    if parts is None or len(parts) not in (3, 4):
+        return
+    own = _shown(x) if _yields_batches(x) else (None, x)
+    takes_rows = own is None or any(map(_is_row, own[1:2]))  # then a row may be the input itself
+    if len(parts) == 4 or (_is_row(parts[0]) and not takes_rows):
+        raise LossanError(
+            "validation_data is (ids, x, y), but of a validation nothing is recorded. Leave the "
+            "ids out: (x, y) or (x, y, sample_weight)."
+        )
+
+
+def _shown(data: Any) -> Any:
+    """Return the parts of data, or of a batch of it, None where they cannot be looked at."""
+    if isinstance(data, keras.utils.PyDataset):
+        return data[0]
+    data = getattr(data, "element_spec", data)
+    return data if isinstance(data, tuple | list) else None
+
+
+def _is_row(part: Any) -> bool:
+    if isinstance(part, list):
+        return all(isinstance(value, str | int) for value in part)
+    return hasattr(part, "shape") and len(part.shape) == 1
+
+
 def _yields_batches(x: Any) -> bool:
     return isinstance(x, keras.utils.PyDataset) or keeps_its_order(x)
 
