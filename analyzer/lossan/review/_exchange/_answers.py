@@ -80,7 +80,8 @@ def import_answers(folder: Path, batch: Batch, *, new_labels: bool = False) -> t
     """Add answers to the decisions on findings.
 
     An answer that is there already, or that says what its reader last said of the sample, is not
-    added again, so that importing twice adds nothing.
+    added again, so that importing twice adds nothing. Nor is one that was given before the last:
+    the later of two answers counts, in whichever order they are imported.
 
     Parameters
     ----------
@@ -93,7 +94,7 @@ def import_answers(folder: Path, batch: Batch, *, new_labels: bool = False) -> t
     Returns
     -------
     tuple of int
-        How many were added, and how many were there already.
+        How many were added, and how many were there already or were given before what is there.
 
     Raises
     ------
@@ -113,7 +114,10 @@ def import_answers(folder: Path, batch: Batch, *, new_labels: bool = False) -> t
     if batch.faults:
         raise DecisionsError(_told(batch))
     log = DecisionLog.open(folder / DECISIONS, fingerprint=fingerprint)
-    added = log.extend(_news(log, made))
+    dated = {
+        decision.id for answer, decision in zip(batch.answers, made, strict=True) if answer.time
+    }
+    added = log.extend(_news(log, made, dated))
     return added, len(made) - added
 
 
@@ -208,15 +212,17 @@ def _id(answer: Answer, source: str) -> str:
     return f"import-{sha256(json.dumps([*when, *said]).encode()).hexdigest()[:32]}"
 
 
-def _news(log: DecisionLog, made: Iterable[Decision]) -> Iterable[Decision]:
-    last = {
-        (d.reader, d.sample_id): opinion(d) for d in active(log.decisions) if not d.adjudication
-    }
+def _news(log: DecisionLog, made: Iterable[Decision], dated: set[str]) -> Iterable[Decision]:
+    """Yield what changes an opinion; of those whose time is known, only what is no older."""
+    last = {(d.reader, d.sample_id): d for d in active(log.decisions) if not d.adjudication}
     for decision in made:
-        key, says = (decision.reader, decision.sample_id), opinion(decision)
-        if last.get(key) != says:
-            last[key] = says
-            yield decision
+        before = last.get((decision.reader, decision.sample_id))
+        if before is not None:
+            older = decision.id in dated and decision.time < before.time
+            if older or opinion(before) == opinion(decision):
+                continue
+        last[decision.reader, decision.sample_id] = decision
+        yield decision
 
 
 def _reason(error: ValueError) -> str:

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lossan.review import DecisionLog, findings_fingerprint
+from lossan.review import Decision, DecisionLog, findings_fingerprint, new_id
 
 from .conftest import FILES, GIVEN, NAMES, SUGGESTED
 
@@ -100,6 +100,38 @@ def test_a_new_annotation_is_added_to_what_is_there(lossan, decisions, exported,
     again["updated_at"] = "2026-03-02T09:18:00.000000Z"
     assert lossan(IMPORT, write(exported)).startswith("Added 1 decisions; 6 were")
     assert decisions()["-5"] == ("relabel", "dog", ("user 1",))
+
+
+def test_an_older_export_does_not_override_a_later_one(lossan, decisions, exported, write):
+    older = write(exported).rename(write(exported).with_name("older.json"))
+    again = exported[2]["annotations"][0]
+    again["result"][0]["value"]["choices"] = ["dog"]
+    again["updated_at"] = "2026-03-02T09:18:00.000000Z"
+    lossan(IMPORT, write(exported))
+    assert lossan(IMPORT, older).startswith("Added 0 decisions; 7 were there already")
+    assert decisions()["-5"] == ("relabel", "dog", ("user 1",))
+
+
+def test_an_export_does_not_override_what_its_reader_decided_since(
+    lossan, decisions, exported, write, findings
+):
+    fingerprint = findings_fingerprint(findings)
+    log = DecisionLog.open(findings / "decisions.jsonl", fingerprint=fingerprint)
+    a_month_before, a_day_after = "2026-02-01T09:30:00.000Z", "2026-03-02T09:30:00.000Z"
+    for sample, time in (("-5", a_day_after), ('b,"c"', a_month_before)):
+        log.append(
+            Decision(
+                id=new_id(),
+                time=time,
+                reader="user 1",
+                sample_id=sample,
+                action="keep",
+                given_label=GIVEN[NAMES.index(sample)],
+                fingerprint=fingerprint,
+            )
+        )
+    lossan(IMPORT, write(exported))
+    assert [decisions()[sample][0] for sample in ("-5", 'b,"c"')] == ["keep", "exclude"]
 
 
 def test_a_name_for_the_only_annotator(lossan, decisions, exported, write):
