@@ -8,7 +8,7 @@ import pytest
 from lossan.cli import run
 from lossan.compare import compare_runs, resampled_best, run_of
 from lossan.errors import LossanError
-from lossan.training import evaluation_figures, right_of
+from lossan.training import evaluation_figures, fingerprint_of_test, right_of
 
 LONG = np.arange(40) < 30
 
@@ -133,6 +133,28 @@ def test_the_groups_of_the_test_set_stay_together(tmp_path, capsys):
     table.write_text("\n".join(["sample_id,path,label,group", *rows[:-1]]))
     assert run(["compare", *names, "--test", str(table)]) == 2
     assert "holds 399 samples, the runs were tested on 400" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("change", ["none", "label", "order", "no labels"])
+def test_the_groups_are_those_of_the_table_that_was_tested(tmp_path, capsys, change):
+    rows = [f"{row},{row}.png,{'ab'[row % 2]},patient {row // 4}" for row in range(40)]
+    head, table = "sample_id,path,label,group", tmp_path / "b.csv"
+    tested = fingerprint_of_test(range(40), ["ab"[row % 2] for row in range(40)])
+    for name in ("x", "y"):
+        stated = {"test_set": tested, "epochs": history([LONG])}
+        (tmp_path / f"{name}.history.json").write_text(json.dumps(stated))
+    if change == "label":
+        rows[7] = rows[7].replace(",b,", ",a,")
+    if change == "order":
+        rows.reverse()
+    if change == "no labels":
+        head = head.replace("label", "note")
+    table.write_text("\n".join([head, *rows]))
+    wrong = change in ("label", "order")
+    names = [str(tmp_path / name) for name in ("x", "y")]
+    assert run(["compare", *names, "--test", str(table)]) == (2 if wrong else 0)
+    told = f"{table} holds other samples or labels than {names[0]} was tested on, or in another or"
+    assert (told in capsys.readouterr().err) == wrong
 
 
 def test_the_command(tmp_path, capsys):

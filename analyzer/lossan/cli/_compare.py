@@ -42,11 +42,14 @@ def compare(
         check_report()
     named = dict(map(_seeds, runs))
     histories = [partial(read_history, log) for logs in named.values() for log in logs]
-    groups = [] if test is None else [partial(_groups, test)]
-    read = iter(each_of([*histories, *groups]))
+    tables = [] if test is None else [partial(_groups, test)]
+    read = iter(each_of([*histories, *tables]))
     sets = {name: [next(read) for _ in logs] for name, logs in named.items()}
     tested = {name: [read_test_set(log) for log in logs] for name, logs in named.items()}
-    summary, curves = compare_runs(sets, next(read, None), tested)
+    groups, of_table = next(read, (None, None))
+    summary, curves = compare_runs(sets, groups, tested)
+    if of_table is not None:
+        _check_table(test, of_table, tested)
     if output is not None:
         with atomic_file(output) as file:
             file.write(_page(summary, curves).encode())
@@ -73,18 +76,39 @@ def _seeds(text: str) -> tuple[str, list[Path]]:
     return name, [Path(log) for log in logs.split(",")]
 
 
-def _groups(test: Path) -> Any:
+def _check_table(test: Path | None, found: str, tested: dict[str, list[str | None]]) -> None:
+    """Refuse a table that is not the runs' own: its groups would be those of other samples."""
+    from lossan.errors import TableError
+
+    known = [(name, seed) for name, seeds in tested.items() for seed in seeds if seed is not None]
+    others = [(name, seed) for name, seed in known if seed != found]
+    if others:
+        name, theirs = others[0]
+        raise TableError(
+            f"{test} holds other samples or labels than {name} was tested on, or in another order "
+            f"(its fingerprint is {found[:19]}, that of the run {theirs[:19]}); give the table of "
+            "lossan train --test."
+        )
+
+
+def _groups(test: Path) -> tuple[Any, str | None]:
+    """Return the codes of the groups, and the table's fingerprint where it has labels."""
     import numpy as np
 
     from lossan.errors import TableError
     from lossan.io import read_labels
+    from lossan.training import fingerprint_of_test
 
     table = read_labels(test, needed=("sample_id", "group"))
     groups = table.column("group").to_pylist()
     empty = sum(group in (None, "") for group in groups)
     if empty:
         raise TableError(f"{test}: group is empty in {empty} of {len(groups)} rows.")
-    return np.unique([str(group) for group in groups], return_inverse=True)[1]
+    found = None
+    if table.has("label"):
+        ids, labels = (table.column(field).to_pylist() for field in ("sample_id", "label"))
+        found = fingerprint_of_test(ids, labels)
+    return np.unique([str(group) for group in groups], return_inverse=True)[1], found
 
 
 def _print(summary: dict[str, Any]) -> None:

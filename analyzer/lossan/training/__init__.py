@@ -19,6 +19,7 @@ from lossan.training._samples import (
     SampleSet,
     batch_rows,
     epoch_order,
+    fingerprint_of_test,
     read_samples,
     sample_seed,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "epoch_order",
     "evaluation_figures",
     "find_adapter",
+    "fingerprint_of_test",
     "history_file",
     "image_batches",
     "installed_adapters",

@@ -65,7 +65,12 @@ class SampleSet:
 
         Where the images lie is none of it, as they may be prepared in two ways to be compared.
         """
-        return _digest([[str(name) for name in names] for names in (self.ids, self.given())])
+        return fingerprint_of_test(self.ids, self.given())
+
+
+def fingerprint_of_test(ids: Sequence[Any], labels: Sequence[Any]) -> str:
+    """Return what `SampleSet.test_fingerprint` is of these samples, without their images."""
+    return _digest([[str(name) for name in names] for names in (ids, labels)])
 
 
 def read_samples(
