@@ -250,6 +250,17 @@ def test_a_class_that_only_one_of_the_tables_has_is_one_of_all_networks(
     assert heads[0].count(" / ") == 3
 
 
+def test_a_search_that_diverges_at_once_is_told(grouped, digits, tmp_path, capsys, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    call = arguments(grouped, digits, tmp_path / "out", "--model", "factories:overflowing")
+    for _ in range(2):  # called again it says so again, and trains nothing
+        assert run(call) == 2
+        said = capsys.readouterr().err
+        assert "seed-0/noisy.csv diverged: none of the losses in" in said
+        assert "--lr was 0.01; give a smaller one, and another -o or remove" in said
+    assert "epoch" not in said
+
+
 def decide(folder, seed, keep_back=0):
     """Let a person keep or correct each flagged label of a seed, all but some."""
     from lossan.review import Decision, DecisionLog, findings_fingerprint, new_id, now

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from lossan.corrupt import corrupt_labels
-from lossan.errors import LossanError, TableError
+from lossan.errors import LogError, LossanError, TableError
 from lossan.experiment._options import ExperimentOptions
 from lossan.experiment._split import split_groups
 from lossan.experiment._store import Store, classes_of, read_columns, write_samples
@@ -70,7 +70,16 @@ def search_log(
     epochs = options.search_epochs if rate == options.rate else options.training.epochs
     classes = classes_of(store.root / "a.csv", store.root / "b.csv", noisy)
     run_training(options, store, noisy, log, classes, epochs=epochs, seed=seed, test=False)
-    return read_log(log)
+    try:
+        return read_log(log)
+    except LogError as error:
+        if all(fault.code != "all_nan" for fault in error.faults):
+            raise
+        raise LossanError(
+            f"the training on {noisy} diverged: none of the losses in {log} is a number, so there "
+            f"is nothing to find wrong labels by. --lr was {options.training.lr:g}; give a smaller "
+            f"one, and another -o or remove {store.root} first, whose options cannot change."
+        ) from error
 
 
 def retrain(
