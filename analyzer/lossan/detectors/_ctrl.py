@@ -14,6 +14,7 @@ from lossan.signals import filled, label_probs, losses, n_classes
 _SMOOTH = 5  # epochs of the moving average
 _SAMPLED = 2000  # curves the silhouette is computed on: it is quadratic
 _ROUNDED = 1e-7  # of the highest: what float32 keeps of a loss
+_APART = 1e-3  # of the highest level, far more than rounding makes of it
 _WINDOWS, _CLUSTERS = (1, 2, 4), (2, 3)
 
 
@@ -63,10 +64,20 @@ def _candidates(
     curves: NDArray[np.float64], codes: NDArray[np.integer], seed: int
 ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.bool_]]]:
     """Yield the share of noisy votes and the flags of each setting of the search."""
+    from sklearn import config_context
+    from threadpoolctl import threadpool_limits
+
     for windows in (w for w in _WINDOWS if w <= curves.shape[1]):
         parts = np.array_split(np.arange(curves.shape[1]), windows)
         for clusters in _CLUSTERS:
-            ranks = np.stack([_ranks(curves[:, p], codes, clusters, seed) for p in parts], axis=1)
+            # once for all classes: to find the threads' libraries costs more than to cluster a few
+            # curves, and so do sklearn's checks of what is known to be right
+            with (
+                threadpool_limits(limits=1),
+                config_context(assume_finite=True, skip_parameter_validation=True),
+            ):
+                found = [_ranks(curves[:, p], codes, clusters, seed) for p in parts]
+            ranks = np.stack(found, axis=1)
             for suspicious in range(1, clusters):
                 clean = (ranks >= suspicious).sum(axis=1)
                 for needed in range(1, windows // 2 + 2):
@@ -77,19 +88,42 @@ def _ranks(
     curves: NDArray[np.float64], codes: NDArray[np.integer], clusters: int, seed: int
 ) -> NDArray[np.int64]:
     """Return each curve's cluster, per class, 0 being the one with the highest loss."""
-    from sklearn.cluster import KMeans
-    from threadpoolctl import threadpool_limits
-
     ranks = np.full(len(curves), clusters - 1)
-    for code in np.unique(codes):
-        rows = np.flatnonzero(codes == code)
-        if len(np.unique(curves[rows], axis=0)) < clusters:
+    for rows in _by_class(codes):
+        distinct, which = np.unique(curves[rows], axis=0, return_inverse=True)
+        if len(distinct) < clusters:
             continue  # too few to cluster: taken for clean
-        with threadpool_limits(limits=1):
-            model = KMeans(clusters, n_init=3, random_state=seed).fit(curves[rows])
-        order = np.argsort(np.argsort(-model.cluster_centers_.sum(axis=1)))
-        ranks[rows] = order[model.labels_]
+        labels: NDArray[np.integer]
+        if _each_alone(distinct, clusters):
+            labels, levels = which.reshape(-1), distinct.sum(axis=1)
+        else:
+            labels, levels = _clustered(curves[rows], clusters, seed)
+        ranks[rows] = np.argsort(np.argsort(-levels))[labels]
     return ranks
+
+
+def _by_class(codes: NDArray[np.integer]) -> list[NDArray[np.intp]]:
+    order = np.argsort(codes, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+
+
+def _each_alone(distinct: NDArray[np.float64], clusters: int) -> bool:
+    """Tell whether every curve surely is a cluster of its own, which k-means need not find out.
+
+    Of levels that nearly agree rounding may decide.
+    """
+    levels = np.sort(distinct.sum(axis=1))
+    return len(levels) == clusters and bool(np.diff(levels).min() > _APART * np.abs(levels).max())
+
+
+def _clustered(
+    curves: NDArray[np.float64], clusters: int, seed: int
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Return each curve's cluster, and the level of each cluster's centre."""
+    from sklearn.cluster import KMeans
+
+    model = KMeans(clusters, n_init=3, random_state=seed).fit(curves)
+    return model.labels_, model.cluster_centers_.sum(axis=1)
 
 
 def _merit(
