@@ -137,7 +137,6 @@ def _connected(scheduler: str) -> Any:
     try:
         with ThreadPoolExecutor(1) as own:  # whoever calls may have a loop running, as notebooks do
             own.submit(lambda: asyncio.run(_greet(scheduler))).result()
-        return Client(scheduler, timeout=_SECONDS)
     except TypeError as error:  # how Dask says that it has nothing to speak tls or ucx with
         raise OptionError(
             f"--scheduler {scheduler}: Dask cannot speak {scheduler.partition(':')[0]} here "
@@ -145,10 +144,18 @@ def _connected(scheduler: str) -> Any:
             "give the address of a scheduler that speaks tcp."
         ) from error
     except (OSError, ValueError) as error:
-        raise OptionError(
-            f"--scheduler {scheduler}: no scheduler answers there ({error}). Start one by "
-            "`dask scheduler`, and workers by `dask worker ADDRESS`; its address is printed."
-        ) from error
+        raise _no_scheduler(scheduler, error) from error
+    try:
+        return Client(scheduler, timeout=_SECONDS)
+    except (OSError, ValueError, TypeError) as error:  # the last of a worker, asked as a scheduler
+        raise _no_scheduler(scheduler, error) from error
+
+
+def _no_scheduler(scheduler: str, error: Exception) -> OptionError:
+    return OptionError(
+        f"--scheduler {scheduler}: no scheduler answers there ({error}). Start one by "
+        "`dask scheduler`, and workers by `dask worker ADDRESS`; its address is printed."
+    )
 
 
 async def _greet(scheduler: str) -> None:

@@ -67,6 +67,16 @@ def test_addresses_that_cannot_be_used_are_named(log, tmp_path, address):
         pass
 
 
+def test_the_address_of_a_worker_is_told_from_a_protocol_that_nobody_speaks():
+    with distributed.LocalCluster(
+        n_workers=1, processes=False, protocol="tcp://", dashboard_address="127.0.0.1:0"
+    ) as cluster:
+        address = cluster.workers[0].address
+        message = rf"--scheduler {re.escape(address)}: no scheduler answers there \(Worker"
+        with pytest.raises(OptionError, match=message):
+            _dask._connected(address)
+
+
 def test_what_listens_and_is_no_scheduler_is_told(monkeypatch):
     monkeypatch.setattr(_dask, "_SECONDS", 0.5)
     told = []
