@@ -173,8 +173,8 @@ class LargeResult:
     def _sample(self) -> Sample:
         return self.tally.sample()
 
-    def _first(self, count: int) -> Sample:
-        common = (self.pieces, self.tally.bound(count))
+    def _first(self, count: int, n_unscored: int = 0) -> Sample:
+        common = (self.pieces, self.tally.bound(count), n_unscored)
         return sample_of(
             self.pieces, list(self.tasks.map("suspects", above, common, self.pieces.each))
         )
@@ -184,7 +184,9 @@ class LargeResult:
 
     def _shown(self) -> LossLog:
         """Return the log of the samples that a report may show."""
-        first, sample = self._first(MOST_SEQUENCES), self._sample
+        n_scored = self.pieces.n_samples - self.tally.n_unscored
+        first = self._first(MOST_SEQUENCES, max(0, MOST_SEQUENCES - n_scored))
+        sample = self._sample
         typical = np.concatenate(
             typical_samples(sample.found.score, sample.found.flagged, _TYPICAL)
         )

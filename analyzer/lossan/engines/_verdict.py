@@ -149,11 +149,16 @@ def _expected(
     return np.bincount(codes[inside], weights, n_labels).astype(np.float64)
 
 
-def above(common: tuple[Pieces, float], piece: Piece) -> Described:
-    """Return the samples of a piece whose score is at least a bound, in the order of their ids."""
-    pieces, bound = common
+def above(common: tuple[Pieces, float, int], piece: Piece) -> Described:
+    """Return the samples of a piece whose score is at least a bound, in the order of their ids.
+
+    And so many of the unscored, which are ranked last, in the order of their ids too.
+    """
+    pieces, bound, n_unscored = common
     batch, found = judged(pieces, piece)
-    rows = np.flatnonzero(found.score >= bound)
+    shown = found.score >= bound
+    shown[np.flatnonzero(np.isnan(found.score))[:n_unscored]] = True
+    rows = np.flatnonzero(shown)
     return Described(batch.take(pa.array(rows)), taken(found, rows))
 
 

@@ -10,8 +10,9 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 import lossan
+from lossan import pipeline
 from lossan.cli import run
-from lossan.engines import _run, analyze_large
+from lossan.engines import _result, _run, analyze_large
 from lossan.engines._shuffle import bounds_of, bucket_of
 from lossan.errors import LogError
 
@@ -55,6 +56,26 @@ def both_find(path):
         found, _ = result.head(len(expected))
     assert_frame_equal(found.to_pandas(), expected)
     return expected
+
+
+@pytest.mark.parametrize("most", [100, 250, 10_000])
+def test_the_unscored_are_shown_where_there_is_room_for_them(tmp_path, monkeypatch, most):
+    table = rows()
+    few = table.column("epoch").to_numpy() > 0
+    once = table.column("sample_id").to_numpy() % 5 == 2  # 60 samples, observed at one epoch
+    path = tmp_path / "log.parquet"
+    pq.write_table(table.filter(pa.array(~(few & once))), path)
+    for module in (pipeline, _result):
+        monkeypatch.setattr(module, "MOST_SEQUENCES", most)
+    lossan.analyze(path).save(tmp_path / "memory")
+    with analyze_large(str(path)) as result:
+        result.save(str(tmp_path / "disk"))
+    memory, disk = (
+        pq.read_table(tmp_path / folder / "sequences.parquet") for folder in ("memory", "disk")
+    )
+    assert disk.to_pydict() == memory.to_pydict()
+    shown = set(memory["sample_id"].to_pylist())
+    assert sum(name % 5 == 2 for name in shown) == {100: 0, 250: 10, 10_000: 60}[most]
 
 
 @pytest.mark.parametrize("long_ones", [[], [5], [5, 6], [*range(0, 300, 7)]])
