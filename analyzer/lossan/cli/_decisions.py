@@ -78,6 +78,12 @@ def export(
             with atomic_file(config) as file:
                 file.write(text)
             typer.echo(f"Wrote {config}: the project's labelling configuration", err=True)
+            if not tasks.classes:
+                typer.echo(
+                    'note: the findings hold no labels, so add a <Choice value="..."/> for each '
+                    f"class to {config}, and import by --new-labels.",
+                    err=True,
+                )
         else:
             with atomic_file(path) as file:
                 file.write(exchange.write_csv(tasks))

@@ -3,6 +3,7 @@
 import json
 from xml.etree import ElementTree
 
+import pyarrow.parquet as pq
 import pytest
 
 from lossan.review import Decision, DecisionLog, findings_fingerprint, new_id
@@ -70,6 +71,17 @@ def test_blinded_tasks_say_nothing_of_the_labels(tmp_path, lossan):
         assert set(task) == {"data"}
         assert set(task["data"]) == {"image", "sample_id", "findings"}
     assert "given" not in (tmp_path / "tasks.config.xml").read_text()
+
+
+def test_findings_without_labels_leave_the_choices_to_be_named(tmp_path, lossan, findings):
+    table = pq.read_table(findings / "findings.parquet")
+    assert "note:" not in lossan(EXPORT, tmp_path / "tasks.json")
+    pq.write_table(table.drop_columns(["label", "suggested_label"]), findings / "findings.parquet")
+    said = lossan(EXPORT, tmp_path / "tasks.json")
+    config = tmp_path / "tasks.config.xml"
+    assert f'add a <Choice value="..."/> for each class to {config}, and import by --new-' in said
+    choices = ElementTree.parse(config).getroot().find("Choices")  # noqa: S314  (our own)
+    assert [choice.get("value") for choice in choices] == ["(unsure)", "(exclude)"]
 
 
 def test_annotations_are_imported(lossan, decisions, findings):
