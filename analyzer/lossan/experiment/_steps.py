@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from lossan.corrupt import corrupt_labels
-from lossan.errors import LogError, LossanError, TableError
+from lossan.errors import LogError, LossanError, OptionError, TableError
 from lossan.experiment._options import ExperimentOptions
 from lossan.experiment._split import split_groups
 from lossan.experiment._store import Store, classes_of, read_columns, write_samples
@@ -93,8 +93,22 @@ def retrain(
     """Train on a label set with B tested after each epoch, and return its history."""
     log = store.folder(f"seed-{seed}") / f"retrain-{name}.parquet"
     epochs = options.retrain_epochs
+    if log.exists():
+        _check_classes(store, log, classes)
     run_training(options, store, labels, log, classes, epochs=epochs, seed=seed, test=True)
     return read_history(log)
+
+
+def _check_classes(store: Store, log: Path, classes: list[Any]) -> None:
+    """Refuse a training from before people decided for a class that no table had."""
+    stated = read_log(log).metadata.get("classes")
+    if stated is not None and stated != classes:
+        was, now = (", ".join(map(str, names)) for names in (stated, classes))
+        raise OptionError(
+            f"{log} was trained on the classes {was}, but the labels are now of {now}; networks of "
+            "different classes cannot be compared. Remove every retrain-*.parquet* in "
+            f"{store.root} to train them all anew."
+        )
 
 
 def run_training(
