@@ -85,12 +85,15 @@ def _application(name: str) -> tuple[Any, Any]:
 
 def _body(builder: Any, name: str, weights: str, image_size: int) -> Any:
     try:
-        return builder(
-            include_top=False,
-            weights="imagenet" if weights == "imagenet" else None,
-            input_shape=(image_size, image_size, 3),
-            pooling="avg",
-        )
+        with warnings.catch_warnings():
+            # of a size the weights were not made for, which without their top they fit all the same
+            warnings.filterwarnings("ignore", "`input_shape` is undefined or non-square")
+            return builder(
+                include_top=False,
+                weights="imagenet" if weights == "imagenet" else None,
+                input_shape=(image_size, image_size, 3),
+                pooling="avg",
+            )
     except ValueError as error:
         raise _wrong_size(name, image_size, error) from error
     except Exception as error:  # Keras raises a plain one when a download fails

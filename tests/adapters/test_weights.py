@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,22 @@ def test_networks_of_keras_are_built_by_either_of_their_names(name, keras):
     logits = np.asarray(model(prepare(np.zeros((2, 32, 32, 3), np.float32))))
     assert logits.shape == (2, 3)
     assert np.isfinite(logits).all()
+
+
+@pytest.mark.usefixtures("keras")
+def test_weights_made_for_another_size_are_no_warning():
+    """Without their top they fit all the same."""
+    from lossan_keras.models import _body
+
+    def builder(**options):
+        warnings.warn(
+            "`input_shape` is undefined or non-square, or `rows` is not in [128, 160, 192, 224]. "
+            "Weights for input shape (224, 224) will be loaded as the default.",
+            stacklevel=2,
+        )
+        return options["weights"], options["input_shape"]
+
+    assert _body(builder, "mobilenet", "imagenet", 96) == ("imagenet", (96, 96, 3))
 
 
 def test_every_network_of_keras_finds_its_preprocessing(keras):
