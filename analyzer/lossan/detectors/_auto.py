@@ -13,7 +13,7 @@ from lossan.detectors._confusion import Confusions
 from lossan.detectors._contradiction import Margins, average
 from lossan.detectors._epochs import EARLY, LEAST, early, sharp, sharpened, weigh_epochs
 from lossan.detectors._evidence import Seen, lacking
-from lossan.detectors._firmness import Contradicted
+from lossan.detectors._firmness import Contradicted, first_told
 from lossan.detectors._gap import above_gap
 from lossan.evaluate import wilson
 from lossan.excess import fit_excess
@@ -68,8 +68,9 @@ class Auto(Detector):
     2. Whether any label is wrong is asked in four ways. Hard right labels are contradicted the more
        rarely the more firmly, wrong ones as firmly as right ones are confirmed: of the contradicted
        labels more are so firmly than hard right ones would be (`Firmness`). That is asked of each
-       of the second to eighth epochs, before wrong labels are learnt by heart, and says so where
-       two standard errors leave .01 more of two classes about as common, .05 of others or of few
+       early epoch, before wrong labels are learnt by heart: of the second to eighth, and of the
+       first where it was recorded in a pass of its own (`first_told`). It says so where two
+       standard errors leave .01 more of two classes about as common, .05 of others or of few
        samples, .065 of margins made of probabilities. Where that is not sure, a lapse rate or an
        excess says so with it. Wrong labels are contradicted however sure the network is: with .02
        more that are firm a lapse rate of 1% or more that gains 0.003 nats a sample (0.008 of
@@ -91,13 +92,13 @@ class Auto(Detector):
        when a sample was learnt as well as how high its losses are. Where the rates of pairs of
        classes differ, the split is of confused classes rather than of labels. The rates leave out
        every hard sample, and a sixth or so of the wrong labels: a fifth more than they say is
-       flagged, or what the second to eighth epochs contradict as firmly as wrong labels are
-       (`Contradicted`), if that is more; where the scores leave a gap between the rates, or half of
-       that number, and that number, what lies above it. The split counts for no more than are
-       contradicted in one of the second to eighth epochs; of two classes for no more than are so
-       half as firmly as is typical (`Contradicted`), nor for fewer than the rates of pairs and a
-       fifth. The excess of the scores gives the probabilities, moved so that they cross 1/2 there;
-       where it sees fewer, odds grow with the square of the score.
+       flagged, or what the early epochs contradict as firmly as wrong labels are (`Contradicted`),
+       if that is more; where the scores leave a gap between the rates, or half of that number, and
+       that number, what lies above it. The split counts for no more than are contradicted in one
+       early epoch; of two classes for no more than are so half as firmly as is typical
+       (`Contradicted`), nor for fewer than the rates of pairs and a fifth. The excess of the scores
+       gives the probabilities, moved so that they cross 1/2 there; where it sees fewer, odds grow
+       with the square of the score.
     4. Which samples these are is asked once more where it is known which classes are predicted:
        scores are multiplied by a factor of the pair of classes, given and predicted
        (`Confusions`). How many there are stays as it is.
@@ -105,8 +106,8 @@ class Auto(Detector):
        interval spans all readings, the mirrored margins among them (wrong labels look like right
        ones with the sign turned), and begins at 0 where nothing but an excess says that some are
        wrong. Where nothing is flagged, or rates of pairs differ, it ends no lower than the share
-       that one of the second to eighth epochs contradicts: as many may be wrong. Nor does it ever
-       end lower than Wilson's bound of none among so many samples.
+       that one early epoch contradicts: as many may be wrong. Nor does it ever end lower than
+       Wilson's bound of none among so many samples.
     """
 
     name: ClassVar[str] = "auto"
@@ -171,7 +172,7 @@ class Auto(Detector):
         pairs = Confusions.of(log, rows, score, weights, early(weights), sharp(0.0))
         classes = n_classes(log)
         floors = pairs.floors if pairs is not None else None
-        counts = Contradicted.of(against, scale.typical)
+        counts = Contradicted.of(against, scale.typical, first_told(log.recorded, len(rows)))
         seen = Seen.of(plain, counts, classes, commonest(log), scale, floors)
         missing = lacking(seen, against, unpicked, scale)
         excess = fit_excess(score, least=sharp(LEAST), start=_BULK)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from lossan.detectors._contradiction import Margins, average
 from lossan.detectors._epochs import EARLY, LEAST, early
-from lossan.detectors._firmness import Contradicted, Firmness
+from lossan.detectors._firmness import FEW, Contradicted, Firmness
 from lossan.detectors._floors import SIGNIFICANT, Floors
 from lossan.excess import fit_excess
 from lossan.lapse import Lapse, fit_lapse
@@ -28,9 +28,6 @@ _MISFIT, _MISFIT_MADE = 0.003, 0.008
 _SEEN, _SEEN_EARLY, _SEEN_ALONE = 3.907, 4.919, 8.133
 # nats a sample: more than a null that is nearly right leaves, and a rare class of two
 _LARGE, _LARGE_OF_RARE = 0.03, 0.06
-# Samples: of fewer of two classes a network lapses on what it cannot see, and how many of the few
-# contradicted ones are so firmly is chance.
-_FEW = 1000
 _SCATTERED = 0.05  # of the labels: a network that is unsure of all it sees scatters a few
 _COMMON = 2 / 3  # of the labels: a class that has more leaves the other of two rare
 _RARE = 0.01  # fewer wrong labels than this are those of any gold standard
@@ -94,7 +91,7 @@ class Seen:
         """
         wrong = floors.wrong if floors is not None and floors.wrong >= _RARE else 0.0
         many = classes is not None and classes > 2
-        lapse = fit_lapse(-plain, classes or 2) if many or len(plain) >= _FEW else None
+        lapse = fit_lapse(-plain, classes or 2) if many or len(plain) >= FEW else None
         there = lapse is not None and lapse.gain >= SIGNIFICANT and lapse.share >= _RARE
         return cls(
             firmness=Firmness.of(counts, many=many),
@@ -112,7 +109,7 @@ class Seen:
     @property
     def few(self) -> bool:
         """Whether the samples are few and of two classes, as far as is known."""
-        return not self.many and self.n_samples < _FEW
+        return not self.many and self.n_samples < FEW
 
     @property
     def enough(self) -> bool:

@@ -11,6 +11,8 @@ from lossan.detectors._epochs import EARLY
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float32]
 
+FEW = 1000
+"""Samples: fewer are seen in a few steps an epoch, and what they show may be chance."""
 _IGNORANT = 0.75  # of the labels: a network that contradicts more says nothing of any
 _HALF = 0.5  # of what is typical: so firmly most wrong labels are contradicted
 _FEWEST = 0.01  # of the labels: of fewer contradicted ones a share is chance
@@ -19,13 +21,15 @@ _FEWEST = 0.01  # of the labels: of fewer contradicted ones a share is chance
 @final
 @dataclass(frozen=True, eq=False)
 class Contradicted:
-    """How many labels each of the second to eighth epochs contradicts, and how firmly.
+    """How many labels each of the first eight epochs contradicts, and how firmly.
 
-    The very first is left out: in most of it a network knows nothing yet. Later ones learn wrong
-    labels by heart.
+    The very first is left out unless it was recorded in a pass of its own (`first_told`). Later
+    ones learn wrong labels by heart.
 
     Parameters
     ----------
+    first : int
+        Where among the log's epochs the first that is asked stands.
     observed : ndarray of float64
         Shape (n_asked,): of how many samples each epoch was observed.
     at_all, half, firmly : ndarray of float64
@@ -33,15 +37,16 @@ class Contradicted:
         margin that is typical of the epoch, and by more than all of it.
     """
 
+    first: int
     observed: Vector
     at_all: Vector
     half: Vector
     firmly: Vector
 
     @classmethod
-    def of(cls, against: Matrix, typical: Vector) -> "Contradicted":
+    def of(cls, against: Matrix, typical: Vector, first: int = 1) -> "Contradicted":
         """Count, of contradictions of shape (n_samples, n_epochs) and each epoch's typical one."""
-        asked, units = against.T[1:EARLY], typical[1:EARLY]
+        asked, units = against.T[first:EARLY], typical[first:EARLY]
         observed = np.array([np.count_nonzero(~np.isnan(values)) for values in asked], float)
 
         def share(of_typical: float) -> Vector:
@@ -49,7 +54,7 @@ class Contradicted:
             counts = np.array([np.count_nonzero(values > by) for values, by in pairs], float)
             return counts / np.maximum(observed, 1)
 
-        return cls(observed, share(0.0), share(_HALF), share(1.0))
+        return cls(first, observed, share(0.0), share(_HALF), share(1.0))
 
     def over_epochs(self, weights: Vector, kept: float) -> tuple[float, float]:
         """Return the shares of labels contradicted half as firmly as is typical, and firmly.
@@ -69,10 +74,28 @@ class Contradicted:
             From 0, where wrong labels are learnt by heart, to 1, where they are contradicted to the
             end.
         """
-        counted = weights[1:EARLY] / max(weights[1:EARLY].sum(), 1e-12)
+        asked = weights[self.first : EARLY]
+        counted = asked / max(asked.sum(), 1e-12)
         firm = np.minimum(self.half, 2 * self.firmly)
         shares = [kept * (of @ counted) + (1 - kept) * of.max() for of in (self.half, firm)]
         return float(shares[0]), float(shares[1])
+
+
+def first_told(recorded: str | None, n_samples: int) -> int:
+    """Return which epoch, from 0 on, is the first whose contradictions tell of wrong labels.
+
+    In most of its first epoch a network knows nothing yet: losses of that training pass say
+    nothing. A pass of its own after it asks a network that has seen each sample once, as the second
+    training pass does, and has learnt the fewest wrong labels by heart; unless the samples are few,
+    and with them the steps it has made.
+
+    Parameters
+    ----------
+    recorded : {"train", "eval"}, optional
+        In which pass; None where the log does not say.
+    n_samples : int
+    """
+    return 0 if recorded == "eval" and n_samples >= FEW else 1
 
 
 @final

@@ -141,3 +141,21 @@ def test_first_epochs_that_say_nothing_hide_nothing():
     assert np.isfinite(probability).all()
     assert probability[wrong].mean() > 3 * probability[~wrong].mean()
     assert found.high >= wrong.mean()
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.2])
+def test_what_is_learnt_by_heart_within_two_epochs_is_found_after_the_first(rate):
+    """A head on a frozen network: only a pass after the first epoch knows, and has not learnt."""
+    rng = np.random.default_rng(4)
+    wrong = rng.random(3000) < rate
+    strength = rng.normal(2.0, 1.2, 3000)
+    after = np.where(wrong, -strength, strength)
+    margin = np.stack([after, *(np.abs(strength) * k for k in (1, 2, 3, 4))], axis=1)
+    label = rng.integers(0, 2, 3000)
+    for recorded, seen in (("eval", rate > 0), ("train", False)):
+        metadata = {"recorded": recorded}
+        log = build_log(np.logaddexp(0, -margin), label=label, margin=margin, metadata=metadata)
+        flagged, _, _ = outcome(log)
+        assert flagged.any() == seen
+        if seen:
+            assert 2 * (flagged & wrong).sum() / (flagged.sum() + wrong.sum()) > 0.7
