@@ -13,7 +13,7 @@ from lossan.detectors._confusion import Confusions
 from lossan.detectors._contradiction import Margins, average
 from lossan.detectors._epochs import EARLY, LEAST, early, sharp, sharpened, weigh_epochs
 from lossan.detectors._evidence import Seen, lacking
-from lossan.detectors._firmness import Contradicted, first_told
+from lossan.detectors._firmness import Contradicted, knows_at_once
 from lossan.detectors._gap import above_gap
 from lossan.evaluate import wilson
 from lossan.excess import fit_excess
@@ -68,26 +68,27 @@ class Auto(Detector):
     2. Whether any label is wrong is asked in four ways. Hard right labels are contradicted the more
        rarely the more firmly, wrong ones as firmly as right ones are confirmed: of the contradicted
        labels more are so firmly than hard right ones would be (`Firmness`). That is asked of each
-       early epoch, before wrong labels are learnt by heart: of the second to eighth, and of the
-       first where it was recorded in a pass of its own (`first_told`). It says so where two
-       standard errors leave .01 more of two classes about as common, .05 of others or of few
-       samples, .065 of margins made of probabilities. Where that is not sure, a lapse rate or an
-       excess says so with it. Wrong labels are contradicted however sure the network is: with .02
-       more that are firm a lapse rate of 1% or more that gains 0.003 nats a sample (0.008 of
-       margins so made) counts (`lossan.lapse`), but of fewer than five epochs, after which a
-       network lapses on what it has not learnt yet. Wrong labels pile up where right ones only thin
-       out: with .01 more that are firm an excess of the mean over the epochs over a falling null
-       (`lossan.excess`) counts, if it gains 0.03 nats a sample (0.06 of two classes of which one is
-       rare). Of fewer than 1,000 samples of two classes it, or that of the first eight epochs,
-       counts if it gains half as much or is significant at the 0.1% level; where the rates below
-       say that 1% are wrong, at the 5% level, or of the first eight epochs at the 2% level. And
-       where labels are mistakes for one class rather than another, those of some pairs of classes
-       stay contradicted where the network is surest and those of others do not, or labels of one
-       class stand on another where none stand the other way: rates that surely differ
-       (`fit_floors`) and make 1% of all labels say so alone. So do 5% of all labels that stand, of
-       five classes or more, on classes which are never hard to tell apart, as only labels wrong at
-       random do (`scattered`). Without any of these nothing is flagged, unless the user knows that
-       some labels are wrong.
+       early epoch, before wrong labels are learnt by heart: of the second to eighth, and where most
+       are learnt so, of the first if it was recorded in a pass of its own (`knows_at_once`). It
+       says so where two standard errors leave .01 more of two classes about as common, .05 of
+       others or of few samples, .065 of margins made of probabilities. Where that is not sure, a
+       lapse rate or an excess says so with it. Wrong labels are contradicted however sure the
+       network is: with .02 more that are firm a lapse rate of 1% or more that gains 0.003 nats a
+       sample (0.008 of margins so made) counts (`lossan.lapse`), but of fewer than five epochs,
+       after which a network lapses on what it has not learnt yet. Wrong labels pile up where right
+       ones only thin out: with .01 more that are firm an excess of the mean over the epochs over a
+       falling null (`lossan.excess`) counts, if it gains 0.03 nats a sample (0.06 of two classes of
+       which one is rare). Of fewer than 1,000 samples of two classes it, or that of the first eight
+       epochs, counts if it gains half as much or is significant at the 0.1% level; where the rates
+       below say that 1% are wrong, at the 5% level, or of the first eight epochs at the 2% level.
+       And where labels are mistakes for one class rather than another, those of some pairs of
+       classes stay contradicted where the network is surest and those of others do not, or labels
+       of one class stand on another where none stand the other way: rates that surely differ
+       (`fit_floors`) and make 1% of all labels say so alone, or 5% where only a pass of its own
+       after the first epoch shows them. So do 5% of all labels that stand, of five classes or more,
+       on classes which are never hard to tell apart, as only labels wrong at random do
+       (`scattered`). Without any of these nothing is flagged, unless the user knows that some
+       labels are wrong.
     3. How many are flagged is read from the paper's split of the six features in two, which knows
        when a sample was learnt as well as how high its losses are. Where the rates of pairs of
        classes differ, the split is of confused classes rather than of labels. The rates leave out
@@ -169,10 +170,11 @@ class Auto(Detector):
         first = plain
         if len(unpicked) > EARLY:
             first = average(against, np.asarray, early(unpicked), scale.typical)
-        pairs = Confusions.of(log, rows, score, weights, early(weights), sharp(0.0))
+        at_once = epochs.by_heart and knows_at_once(log.recorded, len(rows))
+        pairs = Confusions.of(log, rows, score, weights, early(weights), sharp(0), at_once=at_once)
         classes = n_classes(log)
         floors = pairs.floors if pairs is not None else None
-        counts = Contradicted.of(against, scale.typical, first_told(log.recorded, len(rows)))
+        counts = Contradicted.of(against, scale.typical, 0 if at_once else 1)
         seen = Seen.of(plain, counts, classes, commonest(log), scale, floors)
         missing = lacking(seen, against, unpicked, scale)
         excess = fit_excess(score, least=sharp(LEAST), start=_BULK)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import final
 
 import numpy as np
@@ -9,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lossan.detectors._floors import Floors, fit_floors
-from lossan.detectors._pair_counts import looked_up
+from lossan.detectors._pair_counts import Epoch, looked_up
 from lossan.detectors._taken import Codes, classes_of, sureness, taken
 from lossan.losslog import LossLog
 
@@ -20,6 +21,7 @@ Rows = NDArray[np.intp]
 _DOUBT = 10.0  # samples that a pair of classes must outweigh to differ from the others
 _CALM, _ROOT = 0.8, 0.25  # of two classes: the share of scores that count, and their power
 _TOLD, _PLAIN = 3, 0.01  # how many pairs are told of; the rate that is only assumed, and none below
+_ALONE = 0.05  # of the labels, that must be wrong by the rates of the first epoch alone
 _POWER = 0.5  # of a pair's rate of wrong labels over the usual one
 
 
@@ -76,7 +78,15 @@ class Confusions:
 
     @classmethod
     def of(
-        cls, log: LossLog, rows: Rows, score: Vector, weights: Vector, first: Vector, least: float
+        cls,
+        log: LossLog,
+        rows: Rows,
+        score: Vector,
+        weights: Vector,
+        first: Vector,
+        least: float,
+        *,
+        at_once: bool = False,
     ) -> "Confusions | None":
         """Learn the factors, the first from the samples that score more than ``least``.
 
@@ -90,6 +100,8 @@ class Confusions:
         weights, first : ndarray of float64
             Shape (n_epochs,): of the score, and before wrong labels are learnt by heart.
         least : float
+        at_once : bool
+            Whether wrong labels are learnt by heart at once, and the first epoch knows something.
 
         Returns
         -------
@@ -105,9 +117,7 @@ class Confusions:
             found = none._confirmed(next(taken(log, rows, classes))[0], score)
         elif high.any():
             found = none._firm(none._pairs(log, rows[high]), score[high], weights)
-        sure = (sureness(log, rows, epoch) for epoch in range(log.n_epochs))
-        epochs = ((*pair, at) for pair, at in zip(taken(log, rows, classes), sure, strict=True))
-        floors = fit_floors(epochs, first, len(classes), len(rows))
+        floors = _floors_of(log, rows, classes, first, at_once=at_once)
         return found if floors is None else found._raised(floors)
 
     def factor(self, log: LossLog, rows: Rows, weights: Vector) -> Vector:
@@ -192,3 +202,26 @@ class Confusions:
         if not told:
             return ()
         return (f"labels are wrong in some pairs of classes more often: {', '.join(told)}",)
+
+
+def _floors_of(
+    log: LossLog, rows: Rows, classes: pa.Array, weights: Vector, *, at_once: bool
+) -> Floors | None:
+    """Read the rates of pairs over the early epochs; or else of the first, where it alone can say.
+
+    As that doubts more right labels as well, more must be wrong.
+    """
+    found = fit_floors(_epochs_of(log, rows, classes), weights, len(classes), len(rows))
+    if found is None or found.trust > 0 or not at_once:
+        return found
+    first = islice(_epochs_of(log, rows, classes), 1)
+    alone = fit_floors(first, np.ones(1), len(classes), len(rows))
+    if alone is None or alone.trust <= 0 or alone.wrong < _ALONE:
+        return found
+    return replace(alone, scattered=found.scattered)
+
+
+def _epochs_of(log: LossLog, rows: Rows, classes: pa.Array) -> Iterator[Epoch]:
+    """Yield given and predicted classes, and how sure the network is, of each epoch."""
+    for epoch, pair in enumerate(taken(log, rows, classes)):
+        yield (*pair, sureness(log, rows, epoch))

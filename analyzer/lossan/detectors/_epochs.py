@@ -32,11 +32,14 @@ class Epochs:
     kept : float
         From 0, where wrong labels are learnt by heart, to 1, where they are contradicted to the
         end.
+    by_heart : bool
+        Whether most of them are learnt so.
     """
 
     weights: Vector
     unpicked: Vector
     kept: float
+    by_heart: bool
 
 
 def weigh_epochs(name: str, against: Matrix, scale: Margins, loss: Matrix) -> Epochs:
@@ -79,7 +82,7 @@ def weigh_epochs(name: str, against: Matrix, scale: Margins, loss: Matrix) -> Ep
         kept = still**_BY_HEART
         weights = found[-1] * number ** (_LATER * kept)
         weights = early(weights) if still < _HALF else weights
-    return Epochs(weights, found[0], kept)
+    return Epochs(weights, found[0], kept, still < _HALF)
 
 
 def early(weights: Vector) -> Vector:

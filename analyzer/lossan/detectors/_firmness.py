@@ -23,8 +23,9 @@ _FEWEST = 0.01  # of the labels: of fewer contradicted ones a share is chance
 class Contradicted:
     """How many labels each of the first eight epochs contradicts, and how firmly.
 
-    The very first is left out unless it was recorded in a pass of its own (`first_told`). Later
-    ones learn wrong labels by heart.
+    The very first is left out, for a network first contradicts hard right labels firmly too; unless
+    it learns wrong labels by heart so soon that later epochs hardly contradict any, and the first
+    is of one that knows something (`knows_at_once`).
 
     Parameters
     ----------
@@ -81,13 +82,12 @@ class Contradicted:
         return float(shares[0]), float(shares[1])
 
 
-def first_told(recorded: str | None, n_samples: int) -> int:
-    """Return which epoch, from 0 on, is the first whose contradictions tell of wrong labels.
+def knows_at_once(recorded: str | None, n_samples: int) -> bool:
+    """Tell whether the first epoch's losses are those of a network that knows something.
 
-    In most of its first epoch a network knows nothing yet: losses of that training pass say
-    nothing. A pass of its own after it asks a network that has seen each sample once, as the second
-    training pass does, and has learnt the fewest wrong labels by heart; unless the samples are few,
-    and with them the steps it has made.
+    In most of its first training pass a network knows nothing yet. A pass of its own after it asks
+    a network that has seen each sample once, as the second training pass does, and has learnt the
+    fewest wrong labels by heart; unless the samples are few, and with them the steps it has made.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def first_told(recorded: str | None, n_samples: int) -> int:
         In which pass; None where the log does not say.
     n_samples : int
     """
-    return 0 if recorded == "eval" and n_samples >= FEW else 1
+    return recorded == "eval" and n_samples >= FEW
 
 
 @final

@@ -230,3 +230,40 @@ def test_rates_count_as_far_as_they_tell_of_samples(telling):
     np.testing.assert_allclose(np.exp(found.shifts), [2 ** (telling / 2), 0.5 ** (telling / 2)])
     np.testing.assert_allclose(found.others, 0, atol=1e-12)
     assert found.notes  # which pairs are mistaken is told all the same
+
+
+def learnt_by_heart(rate):
+    """Return a log on which so much of classes 0 and 1 is swapped, and all is learnt in an epoch.
+
+    After the first the network still sees the truth, one in five unsurely and otherwise.
+    """
+    rng = np.random.default_rng(5)
+    truth = rng.integers(0, K, 8000)
+    label = np.where((truth < 2) & (rng.random(8000) < rate), 1 - truth, truth)
+    mistaken = rng.random(8000) < 0.2
+    seen = np.where(mistaken, (truth + rng.integers(1, K, 8000)) % K, truth)
+    sure = np.where(mistaken, rng.beta(2, 3, 8000), rng.beta(6, 2, 8000))
+    given = np.where(seen == label, sure, (1 - sure) / (K - 1))
+    later = rng.uniform(0.9, 0.999, (8000, EPOCHS - 1))
+    predicted = np.repeat(label[:, None], EPOCHS, axis=1)
+    predicted[:, 0] = seen
+    fields = {"label_prob": np.column_stack([given, later]), "predicted": predicted}
+    fields |= {"predicted_prob": np.column_stack([sure, later]), "label": label}
+    return build_log(-np.log(fields["label_prob"]), **fields), label != truth
+
+
+@pytest.mark.parametrize(
+    ("at_once", "rate", "told"), [(True, 0.3, True), (False, 0.3, False), (True, 0.05, False)]
+)
+def test_rates_are_read_from_the_first_epoch_where_all_is_learnt_in_it(at_once, rate, told):
+    """But only where they make 5% of all labels: an early network doubts more right ones too."""
+    log, wrong = learnt_by_heart(rate)
+    assert (wrong.mean() > 0.1) == (rate > 0.1)
+    even, rows = np.ones(EPOCHS), np.arange(log.n_samples)
+    score = np.ones(log.n_samples)
+    floors = Confusions.of(log, rows, score, even, even, 2.0, at_once=at_once).floors
+    assert (floors.trust > 0) == told
+    if told:
+        assert floors.wrong == pytest.approx(wrong.mean(), abs=0.03)
+        often = floors.keys[floors.rates > 0.2]
+        assert [divmod(key, K) for key in often.tolist()] == [(0, 1), (1, 0)]

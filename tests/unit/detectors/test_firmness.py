@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.stats import norm
 
-from lossan.detectors._firmness import Contradicted, Firmness, firm_of_normal, first_told
+from lossan.detectors._firmness import Contradicted, Firmness, firm_of_normal, knows_at_once
 
 
 def firmness(against, typical, *, many):
@@ -46,18 +46,21 @@ def test_the_second_to_eighth_epoch_that_shows_most_counts():
 
 
 @pytest.mark.parametrize(
-    ("recorded", "n_samples", "first"),
-    [("eval", 1000, 0), ("eval", 999, 1), ("train", 5000, 1), (None, 5000, 1)],
+    ("recorded", "n_samples", "knows"),
+    [("eval", 1000, True), ("eval", 999, False), ("train", 5000, False), (None, 5000, False)],
 )
-def test_the_first_epoch_tells_where_a_pass_of_its_own_follows_it(recorded, n_samples, first):
-    assert first_told(recorded, n_samples) == first
+def test_the_first_epoch_knows_something_where_a_pass_follows_it(recorded, n_samples, knows):
+    assert knows_at_once(recorded, n_samples) == knows
+
+
+@pytest.mark.parametrize(("first", "firm"), [(0, 0.5), (1, 0.0)])
+def test_the_first_epoch_counts_where_it_is_asked(first, firm):
     mild = [-1] * 8 + [0.5, 0.5]
-    firm = [-1] * 8 + [1.5, 0.5]
-    counts = Contradicted.of(epochs(firm, mild, mild), np.ones(3), first)
-    assert_allclose(Firmness.of(counts, many=False).excess, (0.0 if first else 0.5) - 0.2)
-    shares = counts.over_epochs(np.array([1.0, 0.5, 0.5]), kept=1.0)
+    counts = Contradicted.of(epochs([-1] * 8 + [1.5, 0.5], mild, mild), np.ones(3), first)
+    assert_allclose(Firmness.of(counts, many=False).excess, firm - 0.2)
     # of the first epoch one in ten is contradicted by more than half of what is typical
-    assert_allclose(shares[0], 0.0 if first else 0.1 / 2)
+    half, _ = counts.over_epochs(np.array([1.0, 0.5, 0.5]), kept=1.0)
+    assert_allclose(half, 0.1 * firm)
 
 
 @pytest.mark.parametrize("values", [[np.nan] * 10, [-1] * 10, [2] * 8 + [-1] * 2])
