@@ -27,13 +27,12 @@ from lossan.plots import can_plot, draw_sequences
 from lossan.results import DetectorSummary, Evaluation, LogSummary, NoiseRate, Overview, Summary
 from lossan.suggest import suggest_labels
 from lossan.summarise import Truth, evaluate_against, known_truth, noise_rate, per_class
-from lossan.typical import typical_rows, typical_samples
+from lossan.typical import TYPICAL, typical_rows, typical_samples
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _PART_ROWS = 1 << 20
-_TYPICAL = 20  # sequences of each kind in the paper's Fig. 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +167,7 @@ class Result:
             write_sequences(self._shown(), temporary, self.created)
             if can_plot() and self.summary.n_unscored < self.summary.log.n_samples:
                 with (temporary / PICTURE).open("wb") as file:
-                    draw_sequences(file, self.log.epochs, *self.typical(_TYPICAL))
+                    draw_sequences(file, self.log.epochs, *self.typical(TYPICAL))
             return sorted(file.name for file in temporary.iterdir())
 
     def typical(self, count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -199,7 +198,7 @@ class Result:
         flagged = self.detection.flagged[self.rows]
         scored = ~np.isnan(self.detection.score[self.rows])
         first = np.argsort(~flagged, kind="stable")[:MOST_SEQUENCES]
-        typical = np.concatenate(typical_rows(flagged, scored, _TYPICAL)).astype(np.int64)
+        typical = np.concatenate(typical_rows(flagged, scored, TYPICAL)).astype(np.int64)
         return self.log.select(np.unique(self.rows[np.concatenate([first, typical])]))
 
 

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+TYPICAL = 20
+"""Sequences of each kind, as in the paper's Fig. 4: a report shows those that findings keep."""
 _ENOUGH = 100_000  # of a kind, to pick typical ones from
 _BLOCK = 1 << 17  # samples at a time
 

@@ -34,9 +34,7 @@ from lossan.losslog import LossLog
 from lossan.order import stable_order
 from lossan.plots import can_plot, draw_sequences
 from lossan.results import DetectorSummary, LogSummary, Overview, Summary
-from lossan.typical import typical_samples
-
-_TYPICAL = 20
+from lossan.typical import TYPICAL, typical_samples
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +147,7 @@ class LargeResult:
             write_sequences(shown, temporary, self.created)
             if can_plot():
                 with (temporary / PICTURE).open("wb") as file:
-                    draw_sequences(file, shown.epochs, *self.typical(_TYPICAL))
+                    draw_sequences(file, shown.epochs, *self.typical(TYPICAL))
             return sorted(file.name for file in temporary.iterdir())
 
     def _save_remote(
@@ -187,9 +185,7 @@ class LargeResult:
         n_scored = self.pieces.n_samples - self.tally.n_unscored
         first = self._first(MOST_SEQUENCES, max(0, MOST_SEQUENCES - n_scored))
         sample = self._sample
-        typical = np.concatenate(
-            typical_samples(sample.found.score, sample.found.flagged, _TYPICAL)
-        )
+        typical = np.concatenate(typical_samples(sample.found.score, sample.found.flagged, TYPICAL))
         taken = [
             first.rows.take(pa.array(_ranking(first, MOST_SEQUENCES))),
             sample.rows.take(pa.array(typical)),

@@ -23,7 +23,7 @@ from lossan.report import (
     draw_sequences,
     render_page,
 )
-from lossan.typical import typical_rows
+from lossan.typical import TYPICAL, typical_rows
 
 PAPER = {
     "sensitivity": "75.31%",
@@ -31,7 +31,6 @@ PAPER = {
     "precision": "49.8%",
     "f1": "60.0%",
 }
-_TYPICAL = 20  # sequences of each kind in the paper's Fig. 4
 _SHOWN = 6  # images a direction in the paper's Fig. 5
 _DIRECTIONS = 8
 
@@ -71,7 +70,7 @@ def _found_in(budget: Budget, share: float) -> float:
 def _sequences(result: Result) -> Any:
     wrong = wrong_in(result)
     scored = ~np.isnan(result.table["score"].to_numpy())
-    of_wrong, of_right = typical_rows(wrong & scored, scored, _TYPICAL)
+    of_wrong, of_right = typical_rows(wrong & scored, scored, TYPICAL)
     losses = result.log.loss
     kinds = {
         "right labels": losses[result.rows[of_right]],

@@ -16,10 +16,9 @@ from lossan.io import SEQUENCES, SUMMARY, read_findings, read_log
 from lossan.losslog import LossLog
 from lossan.report._why import contradictions, explain
 from lossan.results import SCHEMA_VERSION, LossByEpoch, Summary
-from lossan.typical import typical_rows
+from lossan.typical import TYPICAL, typical_rows
 
 _BELOW = 50  # unflagged suspects that are shown, so that one sees what the cut leaves out
-_TYPICAL = 20  # sequences of each kind in the paper's Fig. 4
 _SHOWN = (
     *("rank", "sample_id", "label", "score", "flagged", "probability", "suggested_label"),
     *("f1_mean", "path", "group"),
@@ -89,7 +88,7 @@ def read_report(folder: Path, *, top: int) -> Report:
     scored = ~np.isnan(findings["score"].to_numpy())
     below = np.flatnonzero(~flagged & scored)[:_BELOW]
     chosen = np.concatenate([np.flatnonzero(flagged), below])[:top]
-    typical = typical_rows(flagged, scored, _TYPICAL)
+    typical = typical_rows(flagged, scored, TYPICAL)
     log = read_log(folder / SEQUENCES)
     rows = [_rows(folder, findings, log, places) for places in (chosen, *typical)]
     against = contradictions(log, summary)
