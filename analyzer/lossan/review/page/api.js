@@ -2,7 +2,7 @@
 
 const PATIENCE = 15_000; // ms
 
-export class Refused extends Error {
+class Refused extends Error {
   constructor(status, message) {
     super(message);
     this.status = status;
