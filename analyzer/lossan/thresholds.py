@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
-_ROUNDS = 200
+_ROUNDS = 200  # at most
+_BETA_ROUNDS = 10  # with weighted moments
 _TOLERANCE = 1e-6
 
 
@@ -38,15 +39,13 @@ class Mixture:
         return monotone(score, np.where(score < self.mean[0], posterior.min(initial=0), posterior))
 
 
-def gaussian_mixture(score: Vector, *, rounds: int = _ROUNDS, floor: float = 5e-4) -> Mixture:
+def gaussian_mixture(score: Vector, *, floor: float = 5e-4) -> Mixture:
     """Fit two Gaussians by expectation maximisation.
 
     Parameters
     ----------
     score : ndarray
         Shape (n,), finite.
-    rounds : int
-        At most so many steps.
     floor : float
         Added to each variance, in units of the squared range.
 
@@ -61,7 +60,7 @@ def gaussian_mixture(score: Vector, *, rounds: int = _ROUNDS, floor: float = 5e-
     if mean[1] <= mean[0]:
         mean = np.array([x.min(), x.max()])
     variance = np.full(2, x.var() / 2 + floor)
-    for _ in range(rounds):
+    for _ in range(_ROUNDS):
         logs = (
             np.log(weight + 1e-300)
             - 0.5 * np.log(variance)
@@ -79,15 +78,13 @@ def gaussian_mixture(score: Vector, *, rounds: int = _ROUNDS, floor: float = 5e-
     return Mixture(weight[order], low + span * mean[order], span * np.sqrt(variance[order]))
 
 
-def beta_mixture(score: Vector, *, rounds: int = 10) -> Vector:
+def beta_mixture(score: Vector) -> Vector:
     """Return the posterior of the higher of two Beta components, growing with the score.
 
     Parameters
     ----------
     score : ndarray
         Shape (n,), finite.
-    rounds : int
-        Steps of expectation maximisation with weighted moments.
 
     References
     ----------
@@ -99,7 +96,7 @@ def beta_mixture(score: Vector, *, rounds: int = 10) -> Vector:
     low, high = float(score.min()), float(score.max())
     x = np.clip((score - low) / max(high - low, 1e-300), 1e-4, 1 - 1e-4)
     shapes, weight = np.array([[1.0, 2.0], [2.0, 1.0]]), np.array([0.5, 0.5])
-    for _ in range(rounds + 1):
+    for _ in range(_BETA_ROUNDS + 1):
         density = np.stack([w * beta.pdf(x, *s) for w, s in zip(weight, shapes, strict=True)])
         share = density / np.maximum(density.sum(axis=0), 1e-300)
         total = share.sum(axis=1) + 1e-12

@@ -22,7 +22,7 @@ from lossan.findings import MOST_SEQUENCES
 from lossan.io import Cut, ReadOptions, cut_log, is_remote
 from lossan.results import DetectorSummary
 
-ENGINES = ("local", "disk", "dask")
+_ENGINES = ("local", "disk", "dask")
 _DESCRIBED = 1 << 24  # losses that distributions are taken from: of so many all, of more some
 _MOST_BUCKETS = 1 << 14
 
@@ -116,8 +116,8 @@ def analyze_large(
 def _tasks(
     engine: str, scheduler: str | None, spill: str | None, progress: Progress | None
 ) -> Iterator[Tasks]:
-    if engine not in ENGINES[1:]:
-        raise OptionError(f"engine is {engine!r}; {hint(engine, ENGINES)}")
+    if engine not in _ENGINES[1:]:
+        raise OptionError(f"engine is {engine!r}; {hint(engine, _ENGINES)}")
     if scheduler is not None and engine != "dask":
         raise OptionError(f"--scheduler {scheduler} is for --engine dask, not {engine}.")
     if engine == "disk":

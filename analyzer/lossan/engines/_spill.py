@@ -32,15 +32,17 @@ class Spill:
 
     root: str
 
-    def write_batches(self, name: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
-        """Write batches to be read one by one; return the bytes."""
+    def write_batches(
+        self, name: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
+    ) -> None:
+        """Write batches to be read one by one."""
 
         def write(file: Any) -> None:
             with pa.ipc.new_file(file, schema) as writer:
                 for batch in batches:
                     writer.write_batch(batch)
 
-        return self._write(name, write)
+        self._write(name, write)
 
     def read_batch(
         self, name: str, number: int = 0, columns: list[str] | None = None
@@ -55,14 +57,14 @@ class Spill:
                 reader = pa.ipc.open_file(file, options=options)
             return reader.get_batch(number)
 
-    def write_matrix(self, name: str, values: NDArray[np.float64]) -> int:
-        """Write numbers of shape (n_rows, n), to be read by columns; return the bytes."""
+    def write_matrix(self, name: str, values: NDArray[np.float64]) -> None:
+        """Write numbers of shape (n_rows, n), to be read by columns."""
 
         def write(file: Any) -> None:
             for row in values:
                 file.write(np.ascontiguousarray(row).data)
 
-        return self._write(name, write)
+        self._write(name, write)
 
     def read_matrix(self, name: str, shape: tuple[int, int], columns: slice) -> NDArray[np.float64]:
         """Read some columns of numbers of that shape."""
@@ -84,19 +86,18 @@ class Spill:
                 else:
                     Path(self.root, name).unlink()
 
-    def _write(self, name: str, write: Writer) -> int:
+    def _write(self, name: str, write: Writer) -> None:
         if is_remote(self.root):
             url = f"{self.root}/{name}"
             with open_remote(url) as file:
                 write(file)
-                return int(file.tell())
+            return
         path = Path(self.root, name)
         # A worker thought dead may write the same file: each under a name of its own at first.
         temporary = path.with_name(f".{name}.{uuid4().hex}")
         try:
             with temporary.open("wb") as file:
                 write(file)
-                size = file.tell()
             temporary.replace(path)
         except FileNotFoundError as error:
             raise _gone(self.root) from error
@@ -104,7 +105,6 @@ class Spill:
             with suppress(OSError):
                 temporary.unlink()
             raise _no_room(self.root, error) from error
-        return size
 
     @contextmanager
     def _open(self, name: str) -> Iterator[Any]:

@@ -162,17 +162,14 @@ def above(common: tuple[Pieces, float, int], piece: Piece) -> Described:
     return Described(batch.take(pa.array(rows)), taken(found, rows))
 
 
-def table_of(
-    pieces: Pieces, batch: pa.RecordBatch, found: Detection, rows: _Rows, first_rank: int = 1
-) -> pa.Table:
-    """Return the findings of some rows of a piece."""
+def table_of(pieces: Pieces, batch: pa.RecordBatch, found: Detection, rows: _Rows) -> pa.Table:
+    """Return the findings of some rows of a piece, not ranked yet."""
     return findings_table(
         log_of(pieces, batch),
         features_of(pieces, batch),
         found,
         suggested(pieces, batch, found.flagged),
         rows,
-        first_rank,
     )
 
 

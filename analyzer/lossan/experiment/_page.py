@@ -18,7 +18,6 @@ from lossan.report import (
     RED,
     Line,
     Thumbnails,
-    check_report,
     draw_lines,
     draw_sequences,
     render_page,
@@ -33,8 +32,6 @@ PAPER = {
 }
 _SHOWN = 6  # images a direction in the paper's Fig. 5
 _DIRECTIONS = 8
-
-check = check_report
 
 
 def render(summary: ExperimentSummary, results: list[Result], images: Path) -> str:

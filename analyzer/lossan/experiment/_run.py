@@ -21,6 +21,7 @@ from lossan.experiment._summary import METRICS, Counts, ExperimentSummary, Searc
 from lossan.experiment._tables import tables
 from lossan.io import atomic_file
 from lossan.pipeline import Result
+from lossan.report import check_report
 from lossan.training import SampleSet, find_adapter
 
 Table = dict[str, dict[str, Counts]]
@@ -47,7 +48,7 @@ def run_experiment(options: ExperimentOptions) -> ExperimentSummary:
     ----------
     The paper, section 3: data sets A, A', A'' and B, Table 1, Figures 4 to 6.
     """
-    _page.check()
+    check_report()
     make(options.detector, {})
     find_adapter(options.adapter)
     store = Store(options.output)

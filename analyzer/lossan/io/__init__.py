@@ -3,7 +3,6 @@
 from lossan.io._append import LineFile
 from lossan.io._atomic import (
     atomic_file,
-    atomic_folder,
     make_folder,
     remove_file,
     remove_unfinished,
@@ -52,7 +51,6 @@ __all__ = [
     "ReadOptions",
     "Unit",
     "atomic_file",
-    "atomic_folder",
     "check_output",
     "clear_store",
     "cut_log",
