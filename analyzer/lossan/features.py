@@ -1,7 +1,6 @@
 """The six features F1 to F6 of a loss sequence (Zhang et al. 2021, section 2)."""
 
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, final
@@ -9,7 +8,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from lossan.blocks import map_blocks, scratch
+from lossan.blocks import cut, map_blocks, scratch
 from lossan.errors import OptionError
 
 FEATURES = (
@@ -192,10 +191,10 @@ def _compute(loss: NDArray[np.float32], early: int | None) -> NDArray[np.float64
     values = np.empty((len(FEATURES), n_samples))
     size = _block_size(n_epochs)
     epochs = loss.T
-    ranges = list(_split(n_samples, os.cpu_count() or 1, size))
-    with ThreadPoolExecutor(len(ranges) or 1) as pool:
-        # Every sample is computed alone, so the split changes nothing in the result.
-        list(pool.map(lambda r: _fill(epochs, values, r, size, early), ranges))
+    # every sample is computed alone, so that how many cores there are changes no digit
+    parts = list(cut(n_samples, max(size, -(-n_samples // (os.cpu_count() or 1)))))
+    with ThreadPoolExecutor(len(parts) or 1) as pool:
+        list(pool.map(lambda part: _fill(epochs, values, part, size, early), parts))
     return values
 
 
@@ -207,7 +206,7 @@ def _part(
 ) -> NDArray[np.float64]:
     """Compute features of not too many samples on the calling thread."""
     n_samples, n_epochs = loss.shape
-    _fill(loss.T, values, range(n_samples), _block_size(n_epochs), early, drops)
+    _fill(loss.T, values, slice(0, n_samples), _block_size(n_epochs), early, drops)
     return values
 
 
@@ -232,22 +231,15 @@ def _observed_twice(epochs: NDArray[np.float32]) -> NDArray[np.bool_]:
     return found
 
 
-def _split(n_samples: int, workers: int, size: int) -> Iterator[range]:
-    step = max(size, -(-n_samples // workers))
-    for start in range(0, n_samples, step):
-        yield range(start, min(start + step, n_samples))
-
-
 def _fill(
     epochs: NDArray[np.float32],
     values: NDArray[np.float64],
-    samples: range,
+    samples: slice,
     size: int,
     early: int | None,
     drops: NDArray[np.uint8] | None = None,
 ) -> None:
-    for start in range(samples.start, samples.stop, size):
-        block = slice(start, min(start + size, samples.stop))
+    for block in cut(samples.stop, size, samples.start):
         out = values[:, block]
         losses = scratch("losses", (len(epochs), out.shape[1]))
         losses[:] = epochs[:, block]

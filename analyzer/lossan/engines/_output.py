@@ -7,6 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lossan.engines._pieces import Piece, Pieces
+from lossan.engines._spill import one_batch
 from lossan.engines._tasks import Tasks
 from lossan.engines._verdict import judged, table_of
 
@@ -58,15 +59,10 @@ def _cut(common: tuple[Pieces, NDArray[np.float64]], piece: Piece) -> NDArray[np
 
     def batches() -> Iterator[pa.RecordBatch]:
         for start, stop in zip(stops - counts, stops, strict=True):
-            inside = table.slice(start, stop - start).combine_chunks()
-            yield inside.to_batches()[0] if len(inside) else _none(table.schema)
+            yield one_batch(table.slice(start, stop - start))
 
     pieces.plan.spill.write_batches(_file(piece), table.schema, batches())
     return counts
-
-
-def _none(schema: pa.Schema) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays([pa.array([], f.type) for f in schema], schema=schema)
 
 
 def _file(piece: Piece) -> str:

@@ -6,6 +6,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from lossan.blocks import cut
 from lossan.engines._pieces import Pieces
 from lossan.engines._tasks import Tasks
 from lossan.features import FEATURES
@@ -28,9 +29,7 @@ class SpilledPoints:
     def __init__(self, tasks: Tasks, pieces: Pieces) -> None:
         self._tasks, self._pieces = tasks, pieces
         self.n = int(pieces.scorable_starts[-1])
-        self._chunks = [
-            slice(start, min(start + CHUNK, self.n)) for start in range(0, self.n, CHUNK)
-        ]
+        self._chunks = list(cut(self.n, CHUNK))
         self._moments: Moments | None = None
 
     def moments(self) -> Moments:

@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
+from lossan.blocks import cut
 from lossan.engines._pieces import Pieces
 from lossan.engines._tasks import Tasks
 from lossan.fingerprint import CHUNK, chunk_digest, joined
@@ -10,9 +11,9 @@ from lossan.fingerprint import CHUNK, chunk_digest, joined
 
 def fingerprint_of(tasks: Tasks, pieces: Pieces) -> str:
     """Hash ids, given labels and losses chunk by chunk."""
-    n = pieces.n_samples
-    chunks = [slice(start, min(start + CHUNK, n)) for start in range(0, n, CHUNK)]
-    return joined((n, pieces.plan.n_epochs), tasks.map("fingerprint", _digest, pieces, chunks))
+    chunks = list(cut(pieces.n_samples, CHUNK))
+    shape = (pieces.n_samples, pieces.plan.n_epochs)
+    return joined(shape, tasks.map("fingerprint", _digest, pieces, chunks))
 
 
 def _digest(pieces: Pieces, rows: slice) -> bytes:

@@ -14,6 +14,7 @@ from lossan.engines._output import Part, part_bounds, rank_part, sort_to_parts
 from lossan.engines._pieces import Pieces, log_of
 from lossan.engines._prints import fingerprint_of
 from lossan.engines._samples import Sample, sample_of
+from lossan.engines._spill import one_batch
 from lossan.engines._summary import Tally
 from lossan.engines._tasks import Tasks
 from lossan.engines._verdict import above
@@ -190,7 +191,7 @@ class LargeResult:
             first.rows.take(pa.array(_ranking(first, MOST_SEQUENCES))),
             sample.rows.take(pa.array(typical)),
         ]
-        rows = pa.Table.from_batches(taken).combine_chunks().to_batches()[0]
+        rows = one_batch(pa.Table.from_batches(taken))
         ids = rows.column("sample_id")
         order = stable_order(ids)
         ordered = ids.take(pa.array(order))

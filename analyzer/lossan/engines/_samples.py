@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lossan.describe import describe_features, describe_losses, describe_scores
 from lossan.detectors import Detection
 from lossan.engines._pieces import Pieces, features_of, log_of, suggested
+from lossan.engines._spill import one_batch
 from lossan.features import Features
 from lossan.losslog import LossLog
 
@@ -52,9 +53,7 @@ class Sample:
 
 def sample_of(pieces: Pieces, described: Sequence[Described]) -> Sample:
     """Put described samples of several pieces together."""
-    batches = [one.rows for one in described]
-    rows = pa.Table.from_batches(batches).combine_chunks()
-    batch = rows.to_batches()[0] if len(rows) else batches[0]
+    batch = one_batch(pa.Table.from_batches([one.rows for one in described]))
     found = _joined([one.found for one in described])
     return Sample(
         rows=batch,

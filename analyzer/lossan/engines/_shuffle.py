@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lossan.engines._spill import Spill
+from lossan.engines._spill import Spill, one_batch
 from lossan.engines._tasks import Tasks
 from lossan.errors import Fault, LogError
 from lossan.io import Cut, Parts, ReadOptions, Unit, plain_batch, unit_batches, unit_columns
@@ -219,8 +219,7 @@ def _write(plan: Plan, name: str, held: list[pa.RecordBatch]) -> Fragment:
 
     def batches() -> Iterator[pa.RecordBatch]:
         for start, stop in zip(stops - counts, stops, strict=True):
-            part = table.take(pa.array(order[start:stop])).combine_chunks()
-            yield part.to_batches()[0] if len(part) else _empty(table.schema)
+            yield one_batch(table.take(pa.array(order[start:stop])))
 
     plan.spill.write_batches(name, table.schema, batches())
     return Fragment(name, counts)
@@ -245,10 +244,6 @@ def _of_one_type(batches: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
     }
     schema = pa.schema([(f.name, kinds.get(f.name, f.type)) for f in batches[0].schema])
     return [batch.cast(schema) for batch in batches]
-
-
-def _empty(schema: pa.Schema) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays([pa.array([], f.type) for f in schema], schema=schema)
 
 
 def bucket_of(bounds: pa.Array, ids: pa.Array) -> NDArray[np.uint16]:

@@ -121,6 +121,14 @@ class Spill:
                 yield local
 
 
+def one_batch(table: pa.Table) -> pa.RecordBatch:
+    """Return a table as one batch; of an empty one Arrow makes none."""
+    if len(table):
+        return table.combine_chunks().to_batches()[0]
+    schema = table.schema
+    return pa.RecordBatch.from_arrays([pa.array([], f.type) for f in schema], schema=schema)
+
+
 @contextmanager
 def spill_below(folder: str | None) -> Iterator[Spill]:
     """Make a place of its own for one analysis, and leave nothing of it behind.
