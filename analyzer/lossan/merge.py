@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lossan.build import Draft, duplicate_fault, finish
 from lossan.columns import kind_word
 from lossan.errors import Fault, LogError
-from lossan.losslog import FLOAT_CHANNELS, STATIC_FIELDS, Coded, LossLog
+from lossan.losslog import FLOAT_CHANNELS, STATIC_FIELDS, Coded, LossLog, places_among
 
 
 def merge_logs(
@@ -126,8 +126,8 @@ def _one_coding(coded: Sequence[Coded]) -> Coded:
 
 def _codes(coded: Coded, values: pa.Array) -> NDArray[np.int32]:
     """Return codes, epoch-major, into other values."""
-    table = pc.index_in(coded.values, value_set=values).to_numpy(zero_copy_only=False)
-    found: NDArray[np.int32] = np.append(table, -1).astype(np.int32)[coded.codes.T]
+    table = np.append(places_among(coded.values, values), -1)
+    found: NDArray[np.int32] = table.astype(np.int32)[coded.codes.T]
     return found
 
 
@@ -175,7 +175,7 @@ class _Place:
     def __init__(self, log: LossLog, name: str, ids: pa.Array, epochs: NDArray[np.int64]) -> None:
         self.log = log
         self.name = name
-        self.samples = pc.index_in(log.sample_id, value_set=ids).to_numpy(zero_copy_only=False)
+        self.samples = places_among(log.sample_id, ids)
         self._cells = np.ix_(np.searchsorted(epochs, log.epochs), self.samples)
 
     def read(self, matrix: NDArray[Any]) -> NDArray[Any]:

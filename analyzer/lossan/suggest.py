@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lossan.losslog import LossLog
+from lossan.losslog import LossLog, places_among
 from lossan.signals import comparable, of_two
 
 
@@ -67,11 +67,9 @@ def most_predicted(log: LossLog, flagged: NDArray[np.bool_]) -> pa.Array:
     assert log.label is not None  # noqa: S101  (suggesting says so)
     assert log.predicted is not None  # noqa: S101  (suggesting says so)
     rows, classes = np.flatnonzero(flagged), log.predicted.values
-    own = pc.index_in(log.label.take(pa.array(rows)), value_set=classes)
+    own = places_among(log.label.take(pa.array(rows)), classes)
     suggested = np.full(log.n_samples, -1, np.int64)
-    suggested[rows] = _modal(
-        log.predicted.codes[rows], pc.fill_null(own, -1).to_numpy(False), classes
-    )
+    suggested[rows] = _modal(log.predicted.codes[rows], own, classes)
     return classes.take(pa.array(suggested, mask=suggested < 0))
 
 

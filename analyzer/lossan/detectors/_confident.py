@@ -3,12 +3,11 @@
 from typing import ClassVar, final
 
 import numpy as np
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lossan.detectors._base import Context, Detection, Detector
 from lossan.detectors._scored import check_apart
-from lossan.losslog import LossLog
+from lossan.losslog import LossLog, places_among
 from lossan.signals import label_probs, mean_observed, of_two
 
 
@@ -63,8 +62,7 @@ def _rival(log: LossLog, own: NDArray[np.float64]) -> tuple[NDArray[np.int64], N
         return np.where(coded.codes < 0, -1, 1 - coded.codes), 1 - own
     assert log.predicted is not None  # noqa: S101  (as needs states)
     assert log.predicted_prob is not None  # noqa: S101  (as needs states)
-    place = pc.fill_null(pc.index_in(log.predicted.values, value_set=coded.values), -1)
-    codes = np.append(place.to_numpy(zero_copy_only=False), -1)[log.predicted.codes]
+    codes = np.append(places_among(log.predicted.values, coded.values), -1)[log.predicted.codes]
     n = len(coded.values)
     total = np.zeros((log.n_samples, n))
     rows = np.arange(log.n_samples)
