@@ -12,7 +12,7 @@ from lossan.report._figures import (
     draw_sequences,
 )
 from lossan.report._findings import Page, findings_page
-from lossan.report._images import Thumbnails, unreadable
+from lossan.report._images import Thumbnails, find_image, unreadable
 from lossan.report._page import check_report, render_page
 from lossan.report._suspects import read_reasons, read_report
 
@@ -29,6 +29,7 @@ __all__ = [
     "check_report",
     "draw_lines",
     "draw_sequences",
+    "find_image",
     "findings_page",
     "read_reasons",
     "read_report",

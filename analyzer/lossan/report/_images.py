@@ -9,6 +9,8 @@ from typing import Any, final
 from lossan.errors import LossanError
 from lossan.training import open_image
 
+_ABSENT = "there is no such file"
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -50,19 +52,33 @@ class Thumbnails:
 
     def look(self, path: str) -> Picture:
         """Return an image, or why it cannot be shown."""
-        try:
-            file = (self._root / path).resolve()
-            if not file.is_relative_to(self._root):
-                return Picture(trouble="it lies outside the folder of images")
-            if not file.is_file():
-                return Picture(trouble="there is no such file", absent=True)
-        except (OSError, ValueError, RuntimeError):  # a loop of links, a NUL in the name
-            return Picture(trouble="its file cannot be reached")
+        file = find_image(self._root, path)
+        if isinstance(file, str):
+            return Picture(trouble=file, absent=file == _ABSENT)
         try:
             image = open_image(file, about=self._size)
         except LossanError as error:
             return Picture(trouble=unreadable(error))
         return Picture(url=f"data:image/jpeg;base64,{b64encode(_jpeg(image, self._size)).decode()}")
+
+
+def find_image(root: Path, path: str) -> Path | str:
+    """Return the file of an image, or why there is none: what lies outside of a folder never is.
+
+    Parameters
+    ----------
+    root : Path
+        The folder of images, resolved.
+    path : str
+        What the findings call the image.
+    """
+    try:
+        file = (root / path).resolve()
+        if not file.is_relative_to(root):
+            return "it lies outside the folder of images"
+        return file if file.is_file() else _ABSENT
+    except (OSError, ValueError, RuntimeError):  # a loop of links, a NUL in the name
+        return "its file cannot be reached"
 
 
 def unreadable(error: LossanError) -> str:

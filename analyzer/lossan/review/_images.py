@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, final
 
 from lossan.errors import LossanError
-from lossan.report import unreadable
+from lossan.report import find_image, unreadable
 from lossan.training import open_image
 
 _AS_THEY_ARE = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
@@ -45,24 +45,12 @@ class ImageFolder:
     def __init__(self, root: Path) -> None:
         self._root = root.resolve()
 
-    def find(self, path: str) -> Path | str:
-        """Return the file of an image, or why there is none."""
-        try:
-            file = (self._root / path).resolve()
-            if not file.is_relative_to(self._root):
-                return "it lies outside the folder of images"
-            if not file.is_file():
-                return "there is no such file"
-        except (OSError, ValueError, RuntimeError):  # a loop of links, a NUL in the name
-            return "its file cannot be reached"
-        return file
-
     def read(self, path: str) -> Picture:
         """Return an image: as it is where browsers know its kind, converted otherwise.
 
         Deep grey is stretched to the range it uses, as 12 bits in 16 would look black.
         """
-        file = self.find(path)
+        file = find_image(self._root, path)
         if isinstance(file, str):
             return Picture(trouble=file)
         try:
@@ -77,7 +65,7 @@ class ImageFolder:
 
     def lacking(self, paths: Iterable[str]) -> list[tuple[str, str]]:
         """Return the paths that lead to no file, each with the reason."""
-        looked = ((path, self.find(path)) for path in paths)
+        looked = ((path, find_image(self._root, path)) for path in paths)
         return [(path, found) for path, found in looked if isinstance(found, str)]
 
 
