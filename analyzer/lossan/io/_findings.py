@@ -38,8 +38,9 @@ _OF_LINES = pyarrow.csv.ParseOptions(newlines_in_values=True)
 
 PARQUET, CSV, SUMMARY = "findings.parquet", "findings.csv", "summary.json"
 SEQUENCES = "sequences.parquet"
-PARTS = (PARQUET, CSV, SUMMARY, SEQUENCES)
 """The loss log of the suspects, beside the findings."""
+PARTS = (SUMMARY, PARQUET, CSV, SEQUENCES)
+"""What findings consist of; a picture of the sequences may stand beside them."""
 
 _TEXT_ROWS = 1 << 16  # written as text at a time, by each core
 _METADATA = {KEY: json.dumps({"kind": "findings", "schema_version": "1"}).encode()}

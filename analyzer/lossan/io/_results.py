@@ -13,12 +13,12 @@ from tempfile import TemporaryDirectory
 
 from lossan.errors import OutputError
 from lossan.io._atomic import atomic_folder, sync
-from lossan.io._findings import CSV, PARQUET, SEQUENCES, SUMMARY
+from lossan.io._findings import PARQUET, PARTS, SUMMARY
 from lossan.io._remote import is_remote, open_remote, open_store, store_errors
 
 PICTURE = "sequences.png"
 """The typical sequences, drawn."""
-_OURS = (SUMMARY, PARQUET, CSV, SEQUENCES, PICTURE)
+_OURS = (*PARTS, PICTURE)
 _PART = re.compile(r"part-\d{5,}\.parquet")
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE, as Linux defines them
 
