@@ -41,7 +41,7 @@ class Run:
 
     @property
     def best_epoch(self) -> int:
-        """The first epoch, from 1 on, that reached it."""
+        """The first epoch, from 1 on, that reached the best accuracy."""
         return int(self.accuracy.argmax()) + 1
 
 

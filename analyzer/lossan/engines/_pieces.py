@@ -48,9 +48,9 @@ class Piece:
     classes : pyarrow.Array, optional
         What the codes of its predictions stand for.
     fields : tuple of str
-        The optional fields it has, and of channels of numbers
+        The optional fields it has.
     seen : tuple of str
-        those that are not missing throughout.
+        The channels of numbers that are not missing throughout.
     """
 
     number: int

@@ -86,7 +86,7 @@ class Guard:
         The names it answers to.
     """
 
-    def __init__(self, app: "ASGIApp", *, token: str, cookie: str, hosts: "Hosts") -> None:
+    def __init__(self, app: "ASGIApp", *, token: str, cookie: str, hosts: Hosts) -> None:
         self._app, self._token, self._cookie, self._hosts = app, token, cookie, hosts
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:

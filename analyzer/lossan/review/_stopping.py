@@ -123,7 +123,7 @@ def rate_at_most(streak: int, row: int) -> float:
     return float(1 - (_ALPHA / (row * (row + 1))) ** (1 / streak))
 
 
-def _expected(findings: "Findings", unseen: NDArray[np.bool_]) -> float | None:
+def _expected(findings: Findings, unseen: NDArray[np.bool_]) -> float | None:
     if "probability" not in findings.column_names:
         return None
     probability = findings["probability"].to_numpy().astype(float)
