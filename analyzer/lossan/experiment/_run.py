@@ -15,7 +15,7 @@ from lossan.experiment._options import ExperimentOptions
 from lossan.experiment._retrain import summarize
 from lossan.experiment._review import refine
 from lossan.experiment._search import analyze_first, budget, mean_of, sweep, trial
-from lossan.experiment._steps import noisy_labels, prepare, retrain, say, search_log
+from lossan.experiment._steps import image_root, noisy_labels, prepare, retrain, say, search_log
 from lossan.experiment._store import Store, classes_of, read_columns
 from lossan.experiment._summary import METRICS, Counts, ExperimentSummary, Search, Trial
 from lossan.experiment._tables import tables
@@ -74,11 +74,8 @@ def run_experiment(options: ExperimentOptions) -> ExperimentSummary:
     summary = _summary(options, store, samples, results, runs, trials, waiting)
     with atomic_file(store.root / "summary.json") as file:
         file.write(summary.model_dump_json(indent=2).encode())
-    roots = options.training.images or (
-        options.labels if options.labels.is_dir() else options.labels.parent
-    )
     with atomic_file(store.root / "report.html") as file:
-        file.write(_page.render(summary, results, roots).encode())
+        file.write(_page.render(summary, results, image_root(options)).encode())
     with atomic_file(store.root / "tables.md") as file:
         file.write(tables(summary).encode())
     for what in waiting:

@@ -133,7 +133,7 @@ def run_training(
         update={
             "labels": labels,
             "output": log,
-            "images": options.training.images or _image_root(options.labels),
+            "images": image_root(options),
             "epochs": epochs,
             "seed": seed,
             "test": store.root / "b.csv" if test else None,
@@ -145,6 +145,12 @@ def run_training(
         raise LossanError(f"the adapter {options.adapter} ended without writing {log}.")
     for suffix in _CHECKPOINTS:
         log.with_name(f"{log.name}.checkpoint.{suffix}").unlink(missing_ok=True)
+
+
+def image_root(options: ExperimentOptions) -> Path:
+    """Return the folder that paths of images are relative to."""
+    labels = options.labels
+    return options.training.images or (labels if labels.is_dir() else labels.parent)
 
 
 def first_epochs(log: LossLog, count: int) -> LossLog:
@@ -178,10 +184,6 @@ def _gold_standard(options: ExperimentOptions, samples: SampleSet) -> list[Any]:
     if missing:
         raise TableError(f"{options.labels}: true_label is empty in {missing} rows.")
     return samples.true_labels
-
-
-def _image_root(labels: Path) -> Path:
-    return labels if labels.is_dir() else labels.parent
 
 
 def _place(store: Store, options: ExperimentOptions, rate: float, seed: int) -> Path:
