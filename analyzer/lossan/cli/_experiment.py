@@ -122,10 +122,10 @@ def experiment(
 
 def _print(summary: Any) -> None:
     from lossan.cli._show import console, percent, table
+    from lossan.experiment import PAPER, PAPER_ACCURACY, PAPER_CLOSED
 
-    paper = {"sensitivity": "75.31%", "specificity": "95.15%"}
     rows = [
-        [name, percent(m.mean, m.low, m.high), paper.get(name, "")]
+        [name, percent(m.mean, m.low, m.high), PAPER.get(name, "")]
         for name, m in summary.experiment1.mean.items()
     ]
     columns = {"": "left", "mean of seeds (95% interval)": "left", "paper": "left"}
@@ -137,13 +137,13 @@ def _print(summary: Any) -> None:
     rows = [
         [name, percent(f.mean, f.low, f.high), known]
         for name, f, known in (
-            ("A, gold standard", two.clean, "96.57%"),
-            ("A', with wrong labels", two.noisy, "95.93%"),
-            ("A'', corrected", two.refined, "96.50%"),
+            ("A, gold standard", two.clean, PAPER_ACCURACY["clean"]),
+            ("A', with wrong labels", two.noisy, PAPER_ACCURACY["noisy"]),
+            ("A'', corrected", two.refined, PAPER_ACCURACY["refined"]),
         )
     ]
     closed = percent(two.gap_closed, two.gap_closed_low, two.gap_closed_high)
-    rows.append(["gap closed", closed, "89%"])
+    rows.append(["gap closed", closed, PAPER_CLOSED])
     out.print()
     out.print(table("Experiment 2: best accuracy on B", columns, rows))
 
