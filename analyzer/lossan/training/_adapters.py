@@ -1,7 +1,7 @@
 """The adapters that are installed, found by the entry-point group ``lossan.adapters``."""
 
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Protocol
+from typing import Protocol
 
 from lossan.errors import OptionError, hint
 from lossan.training._plan import TrainPlan
@@ -14,6 +14,8 @@ class Adapter(Protocol):
 
     EXTRA: str
     """The extra that installs the framework."""
+    SUMMARY: str
+    """One line for ``lossan adapters``."""
 
     def missing(self) -> str | None:
         """Return what is not installed, None where the adapter can train; imports nothing heavy."""
@@ -27,7 +29,7 @@ def installed_adapters() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=GROUP)}
 
 
-def find_adapter(name: str) -> Any:
+def find_adapter(name: str) -> Adapter:
     """Return an adapter that can train.
 
     Raises
@@ -38,7 +40,7 @@ def find_adapter(name: str) -> Any:
     points = installed_adapters()
     if name not in points:
         raise OptionError(f"no adapter {name!r}; {hint(name, points)}")
-    adapter = points[name].load()
+    adapter: Adapter = points[name].load()
     missing = adapter.missing()
     if missing:
         raise OptionError(
