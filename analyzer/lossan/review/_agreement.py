@@ -7,12 +7,10 @@ from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
+from lossan.evaluate import Z
 from lossan.review._decision import Decision, Name
 from lossan.review._outcomes import Opinion, active, opinion
-
-_Z = float(ndtri(0.975))
 
 
 @dataclass(frozen=True)
@@ -91,9 +89,9 @@ def _agreement(readers: tuple[str, str], counts: NDArray[np.float64]) -> Agreeme
         return Agreement(readers, n, agree, None, None, None)
     kappa = (agree - chance) / (1 - chance)
     if agree > 1 - 1e-12:
-        lowest = n / (n + _Z**2)  # Wilson's, of n out of n
+        lowest = n / (n + Z**2)  # Wilson's, of n out of n
         return Agreement(readers, n, 1.0, 1.0, (lowest - chance) / (1 - chance), 1.0)
-    half = _Z * _standard_error(p, kappa, chance, n)
+    half = Z * _standard_error(p, kappa, chance, n)
     return Agreement(readers, n, agree, kappa, max(-1.0, kappa - half), min(1.0, kappa + half))
 
 

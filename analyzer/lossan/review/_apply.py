@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lossan.errors import DecisionsError, OptionError, hint
+from lossan.errors import DecisionsError, OptionError, hint, some_of
 from lossan.io import LabelsTable
 from lossan.review._decision import Decision, Name
 from lossan.review._outcomes import Outcome
@@ -204,6 +204,5 @@ def _told(name: str, faults: dict[str, list[str]]) -> str:
     lines = []
     for kind, text in _KINDS.items():
         if samples := faults.get(kind):
-            more = f" and {len(samples) - _TOLD:,} more" if len(samples) > _TOLD else ""
-            lines.append(f"{len(samples):,} {text}: {', '.join(samples[:_TOLD])}{more}.")
+            lines.append(f"{len(samples):,} {text}: {some_of(samples, _TOLD)}.")
     return f"{name} cannot be corrected; nothing was written.\n  " + "\n  ".join(lines)
