@@ -15,6 +15,7 @@ from lossan.io._bounds import Group, check_footer
 from lossan.io._thrift import ThriftError, ThriftReader
 
 PARQUET_MAGIC = b"PAR1"
+PARQUET_ENDINGS = (".parquet", ".parq", ".pq")
 BATCH_ROWS = 1 << 17
 _SCHEMA_KEY, _PUT_ASIDE = b"ARROW:schema", b"lossan:other"  # of equal length
 _EXTENSION = b"ARROW:extension:name"

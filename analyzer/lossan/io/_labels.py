@@ -9,14 +9,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lossan.columns import plain_column
+from lossan.columns import is_text, plain_column
 from lossan.errors import Fault, LogError, OptionError, TableError, hint
 from lossan.io._atomic import atomic_file, create_parquet
-from lossan.io._footer import PARQUET_MAGIC, read_table
+from lossan.io._footer import PARQUET_ENDINGS, PARQUET_MAGIC, read_table
 from lossan.io._source import arrow_errors
 
-_PARQUET = {".parquet", ".parq", ".pq"}
-_NAMED = _PARQUET | {".csv", ".txt", ""}
+_NAMED = {*PARQUET_ENDINGS, ".csv", ".txt", ""}
 # with "\n" alone `csv.writer` leaves a carriage return in a cell unquoted (Python 3.11)
 _LINE_END = "\r\n"
 
@@ -97,7 +96,7 @@ def write_labels(labels: LabelsTable, path: Path) -> None:
         raise OptionError(
             f"{path}: a labels table is written as CSV or Parquet; allowed endings: .csv, .parquet."
         )
-    if path.suffix.lower() in _PARQUET:
+    if path.suffix.lower() in PARQUET_ENDINGS:
         with atomic_file(path) as file, create_parquet(file, labels.table.schema) as writer:
             writer.write_table(labels.table)
         return
@@ -170,7 +169,7 @@ def _value_faults(table: pa.Table, needed: tuple[str, ...]) -> list[str]:
     for field in needed:
         values = table[field]
         empty = values.null_count
-        if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        if is_text(values.type):
             empty += int(pc.sum(pc.equal(values, "")).as_py() or 0)
         if empty:
             faults.append(f"{field} is empty in {empty} rows; every row needs one.")

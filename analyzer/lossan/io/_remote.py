@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lossan.errors import Fault, LogError
-from lossan.io._footer import PARQUET_MAGIC
-
-_DATA = (".parquet", ".parq", ".pq")
+from lossan.io._footer import PARQUET_ENDINGS, PARQUET_MAGIC
 
 
 def is_remote(path: str) -> bool:
@@ -114,10 +112,12 @@ def remote_files(url: str) -> list[tuple[str, RemoteFile]]:
     files = {
         path: (inside, RemoteFile(f"{scheme}://{path.split('://')[-1]}"))
         for path in sorted(sizes)
-        if not _is_hidden(inside := path[len(place.rstrip("/")) + 1 :])
-        and (inside.lower().endswith(_DATA) or sizes[path] != 0)
+        if not is_hidden(inside := path[len(place.rstrip("/")) + 1 :])
+        and (inside.lower().endswith(PARQUET_ENDINGS) or sizes[path] != 0)
     }
-    others = {path: f for path, (name, f) in files.items() if not name.lower().endswith(_DATA)}
+    others = {
+        path: f for path, (name, f) in files.items() if not name.lower().endswith(PARQUET_ENDINGS)
+    }
     for path in others.keys() - _parquet_among(store, url, others):
         del files[path]
     if not files:
@@ -126,7 +126,8 @@ def remote_files(url: str) -> list[tuple[str, RemoteFile]]:
     return list(files.values())
 
 
-def _is_hidden(inside: str) -> bool:
+def is_hidden(inside: str) -> bool:
+    """Tell whether a file in a log's folder is none of it: unfinished, or a marker as _SUCCESS."""
     return any(piece.startswith((".", "_")) for piece in inside.split("/"))
 
 

@@ -14,8 +14,15 @@ from typing import IO, Any
 import pyarrow as pa
 
 from lossan.errors import Fault, LogError
-from lossan.io._footer import PARQUET_MAGIC, Footer, group_batches, open_parquet, read_footer
-from lossan.io._remote import RemoteFile, is_remote, remote_files
+from lossan.io._footer import (
+    PARQUET_ENDINGS,
+    PARQUET_MAGIC,
+    Footer,
+    group_batches,
+    open_parquet,
+    read_footer,
+)
+from lossan.io._remote import RemoteFile, is_hidden, is_remote, remote_files
 
 ZIP_MAGIC = b"PK\x03\x04"
 ITSELF = "the log"
@@ -199,10 +206,10 @@ def _directory_parts(place: Path) -> list[Part]:
     parts, faults = [], []
     for path in sorted(_files_below(place)):
         inside = path.relative_to(place)
-        if any(piece.startswith((".", "_")) for piece in inside.parts):
-            continue  # unfinished files, markers such as _SUCCESS
+        if is_hidden(inside.as_posix()):
+            continue
         with path.open("rb") as file:
-            named = path.suffix.lower() in {".parquet", ".parq", ".pq"}
+            named = path.suffix.lower() in PARQUET_ENDINGS
             if not named and file.read(4) != PARQUET_MAGIC:
                 continue
             try:

@@ -9,6 +9,7 @@ from typing import Any, final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lossan.columns import is_text
 from lossan.errors import LossanError, TableError
 from lossan.io import SEQUENCES, SUMMARY, read_findings, read_log
 from lossan.report import read_reasons
@@ -66,7 +67,7 @@ class Suspects:
         wanted = list(ids)
         new = [sample for sample in wanted if sample not in self._rows]
         column = self.table["sample_id"]
-        strings = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+        strings = is_text(column.type)
         fitting = [s for s in new if isinstance(s, str) == strings and is_unicode(s)]
         if fitting:
             values = pa.array(fitting, pa.large_string() if strings else pa.int64())
