@@ -49,7 +49,7 @@ def two_means(
     True
     """
     points = Local.held(values)
-    found = fit_two_means(
+    centroids = fit_two_means(
         points,
         points.moments(),
         seed,
@@ -58,12 +58,12 @@ def two_means(
         tol=tol,
         n_init=n_init,
     )
-    return found.second(values)
+    return centroids.second(values)
 
 
 def fit_two_means(
     points: Points,
-    found: Moments,
+    moments: Moments,
     seed: int,
     *,
     standardise: bool = True,
@@ -76,7 +76,7 @@ def fit_two_means(
     Parameters
     ----------
     points : Points
-    found : Moments
+    moments : Moments
         Of all points.
     seed, standardise, max_iter, tol, n_init
         As for `two_means`.
@@ -85,13 +85,13 @@ def fit_two_means(
     -------
     Centroids
     """
-    n_features = len(found.mean)
-    spread = found.spread if standardise else np.ones(n_features)
-    scale = Scale(found.mean if standardise else np.zeros(n_features), 1 / spread)
-    variance = found.squares / found.n / spread**2
+    n_features = len(moments.mean)
+    spread = moments.spread if standardise else np.ones(n_features)
+    scale = Scale(moments.mean if standardise else np.zeros(n_features), 1 / spread)
+    variance = moments.squares / moments.n / spread**2
     limits = max_iter, tol * float(variance.mean())
     rng = np.random.default_rng(seed)
-    sample = _sample(points, found, rng)
+    sample = _sample(points, moments, rng)
     start = Local.held(sample)
     few = _Settling(start, start.moments(), scale, *limits)
     scaled = scale.points(sample)
@@ -103,10 +103,10 @@ def fit_two_means(
         return Centroids(scale, best.places)
     # the fewer samples are nearer to the second, the fewer are summed
     places = best.places if best.n_second <= start.n / 2 else best.places[::-1]
-    return Centroids(scale, _Settling(points, found, scale, *limits).from_(places))
+    return Centroids(scale, _Settling(points, moments, scale, *limits).from_(places))
 
 
-def _sample(points: Points, found: Moments, rng: np.random.Generator) -> Array:
+def _sample(points: Points, moments: Moments, rng: np.random.Generator) -> Array:
     """Return the features of enough samples to find good centroids; of all where they are few."""
     if points.n <= _SUBSAMPLE:
         return points.take(np.arange(points.n))
@@ -114,7 +114,7 @@ def _sample(points: Points, found: Moments, rng: np.random.Generator) -> Array:
     values = points.take(rows)
     if (np.ptp(values, axis=1) > 0).any():
         return values
-    return points.take(np.sort(points.extremes(int(np.argmax(found.varies)))))
+    return points.take(np.sort(points.extremes(int(np.argmax(moments.varies)))))
 
 
 @dataclass(frozen=True)
