@@ -95,9 +95,9 @@ def make_piece(plan: Plan, numbered: tuple[int, list[str]]) -> Piece:
 
 def _lay_out(draft: Draft, plan: Plan) -> None:
     """Give a draft all epochs of the log: some may have no sample of this bucket."""
-    epochs = plan.epochs if len(plan.epochs) else np.arange(1, plan.n_epochs + 1)
-    if len(plan.parts.columns.numbers):
+    if plan.parts.columns.numbers:
         return
+    epochs = plan.epoch_numbers
     if len(draft.epochs) < len(epochs):
         places = np.searchsorted(epochs, draft.epochs)
         draft.loss = _spread(draft.loss, places, len(epochs), np.nan)
@@ -308,9 +308,7 @@ def faults_of(pieces: list[Piece]) -> tuple[Fault, ...]:
 def log_of(pieces: Pieces, batch: pa.RecordBatch) -> LossLog:
     """Make a log of rows of pieces."""
     plan = pieces.plan
-    epochs = plan.epochs if len(plan.epochs) else np.arange(1, plan.n_epochs + 1)
-    if plan.parts.columns.numbers:
-        epochs = np.array(plan.parts.columns.numbers)
+    epochs = plan.epoch_numbers
     matrices: dict[str, Any] = {
         name: _matrix(batch, name, len(epochs), np.int32 if name == _PREDICTED else np.float32)
         for name in ("loss", *plan.channels)

@@ -76,6 +76,13 @@ class Plan:
     channels: tuple[str, ...]
 
     @property
+    def epoch_numbers(self) -> NDArray[np.int64]:
+        """The epochs' own numbers, shape (n_epochs,)."""
+        if self.parts.columns.numbers:
+            return np.array(self.parts.columns.numbers)
+        return self.epochs if len(self.epochs) else np.arange(1, self.n_epochs + 1)
+
+    @property
     def n_buckets(self) -> int:
         """How many buckets there are."""
         return len(self.bounds) + 1
