@@ -27,6 +27,11 @@ _CACHE_BYTES, _MOST_BYTES = 1 << 23, 1 << 26
 _CALL_SAMPLES = 8192
 
 
+def usual_early(n_epochs: int) -> int:
+    """Return P of feature F2 where none is given: half of the epochs, at least 1."""
+    return max(1, n_epochs // 2)
+
+
 class Features:
     """F1 to F6 of every sample.
 
@@ -243,9 +248,8 @@ def _fill(
         out = values[:, block]
         losses = scratch("losses", (len(epochs), out.shape[1]))
         losses[:] = epochs[:, block]
-        default = max(1, len(losses) // 2)
         known = None if drops is None else drops[block]
-        _complete(losses, out, min(early or default, len(losses)), known)
+        _complete(losses, out, min(early or usual_early(len(losses)), len(losses)), known)
         gaps = np.flatnonzero(np.isnan(out[0]))
         if len(gaps):
             out[:, gaps] = _gapped(epochs[:, block][:, gaps].astype(np.float64), early)
@@ -321,7 +325,7 @@ def _gapped(losses: NDArray[np.float64], early: int | None) -> NDArray[np.float6
     for count in np.unique(observed[observed >= 2]):
         which = np.flatnonzero(observed == count)
         part = np.empty((len(FEATURES), len(which)))
-        wanted = early or max(1, int(count) // 2)
+        wanted = early or usual_early(int(count))
         _complete(np.ascontiguousarray(packed[:count, which]), part, min(wanted, int(count)))
         out[:, which] = part
     return out

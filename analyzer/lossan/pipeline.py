@@ -26,7 +26,14 @@ from lossan.losslog import LossLog
 from lossan.plots import can_plot, draw_sequences
 from lossan.results import DetectorSummary, Evaluation, LogSummary, NoiseRate, Overview, Summary
 from lossan.suggest import suggest_labels
-from lossan.summarise import Truth, evaluate_against, known_truth, noise_rate, per_class
+from lossan.summarise import (
+    Truth,
+    detector_summary,
+    evaluate_against,
+    known_truth,
+    noise_rate,
+    per_class,
+)
 from lossan.typical import TYPICAL, typical_rows, typical_samples
 
 if TYPE_CHECKING:
@@ -83,7 +90,7 @@ class Result:
     @cached_property
     def noise_rate(self) -> NoiseRate | None:
         """The share of wrong labels, where the detector estimates it."""
-        return noise_rate(self.detection)
+        return noise_rate(self.detection.noise_rate)
 
     @cached_property
     def overview(self) -> Overview:
@@ -276,7 +283,7 @@ def analyze(
         detection=detection,
         name=None if name is None else str(name),
         n_logs=len(given),
-        detector=DetectorSummary(name=chosen.name, parameters=_parameters(chosen, config, logs)),
+        detector=detector_summary(chosen, config, (log.n_epochs for log in logs)),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
@@ -306,16 +313,3 @@ def _given(log: Any) -> list[Any]:
     if not given:
         raise OptionError("analyze was given an empty list; needed is at least one log.")
     return given
-
-
-def _parameters(
-    detector: Detector, config: AnalyzeConfig, logs: Sequence[LossLog]
-) -> dict[str, Any]:
-    early = sorted({config.early_epochs or max(1, log.n_epochs // 2) for log in logs})
-    return {
-        "early_epochs": early[0] if len(early) == 1 else early,  # of logs of unequal length
-        "scale": config.scale,
-        "by_class": config.by_class,
-        "seed": config.seed,
-        **detector.parameters.model_dump(mode="json"),
-    }

@@ -1,15 +1,18 @@
 """The summary of an analysis, from the log and what a detector said of it."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
+from lossan.config import AnalyzeConfig
 from lossan.describe import class_medians
-from lossan.detectors import Detection
+from lossan.detectors import Detection, Detector
 from lossan.evaluate import evaluate
-from lossan.features import Features
+from lossan.features import Features, usual_early
 from lossan.judge import wrong_labels
 from lossan.losslog import LossLog
-from lossan.results import ClassSummary, Evaluation, NoiseRate
+from lossan.results import ClassSummary, DetectorSummary, Evaluation, NoiseRate
 
 Truth = tuple[NDArray[np.bool_], NDArray[np.bool_]]
 """Which labels are wrong, and of which that is known; both of shape (n_samples,)."""
@@ -72,9 +75,32 @@ def per_class(
     ]
 
 
-def noise_rate(detection: Detection) -> NoiseRate | None:
+def detector_summary(
+    detector: Detector, config: AnalyzeConfig, n_epochs: Iterable[int]
+) -> DetectorSummary:
+    """Return which detector ran, with every parameter.
+
+    Parameters
+    ----------
+    detector : Detector
+    config : AnalyzeConfig
+    n_epochs : iterable of int
+        How many epochs each log has.
+    """
+    early = sorted({config.early_epochs or usual_early(n) for n in n_epochs})
+    parameters = {
+        "early_epochs": early[0] if len(early) == 1 else early,  # of logs of unequal length
+        "scale": config.scale,
+        "by_class": config.by_class,
+        "seed": config.seed,
+        **detector.parameters.model_dump(mode="json"),
+    }
+    return DetectorSummary(name=detector.name, parameters=parameters)
+
+
+def noise_rate(found: tuple[float, float, float] | None) -> NoiseRate | None:
     """Return the share of wrong labels where the detector estimates it."""
-    if detection.noise_rate is None:
+    if found is None:
         return None
-    estimate, low, high = detection.noise_rate
+    estimate, low, high = found
     return NoiseRate(estimate=estimate, low=low, high=high)

@@ -20,7 +20,7 @@ from lossan.engines._verdict import Question, judge
 from lossan.errors import Fault, LogError, OptionError, hint
 from lossan.findings import MOST_SEQUENCES
 from lossan.io import Cut, ReadOptions, cut_log, is_remote
-from lossan.results import DetectorSummary
+from lossan.summarise import detector_summary
 
 _ENGINES = ("local", "disk", "dask")
 _DESCRIBED = 1 << 24  # losses that distributions are taken from: of so many all, of more some
@@ -100,14 +100,7 @@ def analyze_large(
         plan = _plan(tasks, cut, wanted, place, config, channels)
         pieces = _pieces(tasks, source, cut, plan)
         model = fit(tasks, pieces, chosen, config)
-        parameters = {
-            "early_epochs": config.early_epochs or max(1, pieces.plan.n_epochs // 2),
-            "scale": config.scale,
-            "by_class": False,
-            "seed": config.seed,
-            **chosen.parameters.model_dump(mode="json"),
-        }
-        summary = DetectorSummary(name=chosen.name, parameters=parameters)
+        summary = detector_summary(chosen, config, [pieces.plan.n_epochs])
         tally = _judge(tasks, pieces, model)
         yield LargeResult(source, tasks, pieces, tally, summary, created, in_parts=engine == "dask")
 

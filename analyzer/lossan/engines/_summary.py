@@ -13,6 +13,7 @@ from lossan.engines._samples import Sample, sample_of
 from lossan.engines._verdict import EVALUATED, Truth, Verdict
 from lossan.evaluate import evaluate, evaluation_of
 from lossan.results import ClassPair, ClassSummary, Evaluation, NoiseRate
+from lossan.summarise import noise_rate
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +46,7 @@ class Tally:
     @property
     def noise_rate(self) -> NoiseRate | None:
         """The share of wrong labels, where the detector estimates it."""
-        found = self.verdicts[0].noise_rate
-        return found and NoiseRate(estimate=found[0], low=found[1], high=found[2])
+        return noise_rate(self.verdicts[0].noise_rate)
 
     def bound(self, count: int) -> float:
         """Return the score that the first ``count`` samples reach."""

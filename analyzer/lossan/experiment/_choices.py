@@ -3,6 +3,7 @@
 from typing import Any
 
 from lossan.experiment._summary import ExperimentSummary
+from lossan.features import usual_early
 
 
 def choices(summary: ExperimentSummary) -> list[tuple[str, str, str]]:
@@ -18,7 +19,7 @@ def choices(summary: ExperimentSummary) -> list[tuple[str, str, str]]:
     return [
         ("network", _network(options), "Inception-v3, ImageNet weights, 550 x 550"),
         ("epochs N", str(options["epochs"]), "8"),
-        ("early epochs P", str(early or max(options["epochs"] // 2, 1)), "4"),
+        ("early epochs P", str(early or usual_early(options["epochs"])), "4"),
         ("learning rate", f"{options['lr']:g}", "5e-5"),
         ("optimizer, batch size", f"{options['optimizer']}, {options['batch_size']}", "not stated"),
         ("augmentation", str(options["augmentation"]), "can be used; not stated which"),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lossan.experiment._summary import ExperimentSummary, Trial
+from lossan.features import usual_early
 from lossan.report import BLUE, GREEN, RED, Line, draw_lines
 
 _FIGURES = {"sensitivity": RED, "specificity": BLUE, "auprc": GREEN}
@@ -31,9 +32,8 @@ def varying(summary: ExperimentSummary, varied: str, **other: Any) -> list[Trial
     usual |= {"n_epochs": options["epochs"], **other}
     found: dict[Any, Trial] = {}
     for trial in summary.trials:
-        early = varied == "early_epochs" or trial.early_epochs == (
-            wanted or max(trial.n_epochs // 2, 1)
-        )
+        usual_p = wanted or usual_early(trial.n_epochs)
+        early = varied == "early_epochs" or trial.early_epochs == usual_p
         if early and all(getattr(trial, k) == usual[k] for k in usual if k != varied):
             found[getattr(trial, varied)] = trial
     if varied in ("scale", "detector"):
