@@ -21,11 +21,9 @@ def corrupt(
     import pyarrow.compute as pc
 
     from lossan.corrupt import corrupt_labels
-    from lossan.errors import OptionError
     from lossan.io import read_labels, write_labels
 
-    if output.resolve() == labels.resolve():
-        raise OptionError(f"{output} is the table itself; the original is never overwritten.")
+    common.refuse_same(output, labels)
     table = read_labels(labels)
     flipped = corrupt_labels(table.column("label"), rate=rate, seed=seed)
     original = table.table["label"].combine_chunks()

@@ -84,6 +84,17 @@ def test_what_would_be_written_over_is_told(findings, tmp_path, capsys):
     assert {file: file.read_bytes() for file in findings.iterdir()} == before
 
 
+def test_labels_are_not_corrupted_in_place_by_whatever_name(tmp_path, capsys):
+    labels, other = tmp_path / "labels.csv", tmp_path / "other.csv"
+    labels.write_text("sample_id,label\n0,1\n1,0\n")
+    other.hardlink_to(labels)
+    for output in (labels, other):
+        assert run(["corrupt", str(labels), "-o", str(output), "--rate", "1"]) == 2
+        told = capsys.readouterr().err
+        assert "the original is never overwritten. Give another name" in told
+    assert other.samefile(labels)
+
+
 def test_a_log_does_not_take_the_place_of_its_key(log, tmp_path, capsys):
     key, source = tmp_path / "key.parquet", tmp_path / "log.parquet"
     assert run(["convert", str(source), str(key), "--hash-ids", "--key-file", str(key)]) == 2
