@@ -92,8 +92,12 @@ def review(
 def _reader(name: str | None) -> str | None:
     if name is None:
         return None
-    if not name.strip() or len(name) > 100 or not name.isprintable():
-        raise OptionError(f"--reader {name!r}: a name has 1 to 100 printable characters.")
+    from lossan.review import LONGEST_NAME, is_legible
+
+    if not is_legible(name):
+        raise OptionError(
+            f"--reader {name!r}: a name has 1 to {LONGEST_NAME} printable characters."
+        )
     return name.strip()
 
 

@@ -3,7 +3,7 @@
 from lossan.review import _exchange as exchange
 from lossan.review._agreement import Agreement, cohen_kappa
 from lossan.review._apply import Applied, apply_decisions
-from lossan.review._decision import Decision, Shown, new_id, now
+from lossan.review._decision import LONGEST_NAME, Decision, Shown, is_legible, new_id, now
 from lossan.review._fingerprint import findings_fingerprint
 from lossan.review._images import ImageFolder
 from lossan.review._log import DECISIONS, DecisionLog
@@ -19,6 +19,7 @@ from lossan.review._summary import ReviewSummary, summarise_review
 __all__ = [
     "CLEAN",
     "DECISIONS",
+    "LONGEST_NAME",
     "ORDERS",
     "Agreement",
     "Applied",
@@ -38,6 +39,7 @@ __all__ = [
     "cohen_kappa",
     "exchange",
     "findings_fingerprint",
+    "is_legible",
     "new_id",
     "now",
     "open_decisions",

@@ -18,7 +18,11 @@ from pydantic import (
 Name = StrictInt | StrictStr
 """A sample id or a label."""
 Order = Literal["suspicion", "class-pair", "group"]
-Reader = Annotated[str, StringConstraints(strict=True, pattern=r"^[^\x00-\x1f\x7f]{1,100}$")]
+LONGEST_NAME = 100
+"""Characters of a reader's name."""
+Reader = Annotated[
+    str, StringConstraints(strict=True, pattern=rf"^[^\x00-\x1f\x7f]{{1,{LONGEST_NAME}}}$")
+]
 _Id = Annotated[str, StringConstraints(strict=True, pattern=r"^[\x21-\x7e]{1,200}$")]
 _Time = Annotated[
     str, StringConstraints(strict=True, pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
@@ -124,6 +128,11 @@ class Decision(BaseModel):
             adjudication=self.adjudication,
             fingerprint=self.fingerprint,
         )
+
+
+def is_legible(reader: str) -> bool:
+    """Tell whether a page can be opened with a reader's name; logs may hold others."""
+    return bool(reader.strip()) and len(reader) <= LONGEST_NAME and reader.isprintable()
 
 
 def new_id() -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 from pydantic import ValidationError
 
 from lossan.errors import LossanError
+from lossan.review._decision import LONGEST_NAME, is_legible
 from lossan.review._images import ImageFolder
 from lossan.review._press import Press, ReviewError
 from lossan.review._server_guard import Guard, Hosts
@@ -26,7 +27,6 @@ _TYPES = {
 }
 _AT_ONCE = 100  # samples a page may ask about
 _DECODERS = 2  # images are read by so many threads, so that decisions never wait for them
-_NAME = 100  # characters of a reader's name
 
 
 def review_app(
@@ -146,8 +146,8 @@ def _page_files() -> dict[str, bytes]:
 
 def _reader(request: "Request") -> str:
     reader = request.query_params.get("reader", "").strip()
-    if not 0 < len(reader) <= _NAME or not reader.isprintable():
-        raise ReviewError(422, f"A reader's name has 1 to {_NAME} printable characters.")
+    if not is_legible(reader):
+        raise ReviewError(422, f"A reader's name has 1 to {LONGEST_NAME} printable characters.")
     return reader
 
 
