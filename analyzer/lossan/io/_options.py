@@ -70,12 +70,15 @@ def find_columns(
 ) -> Columns | None:
     """Tell long from wide and find every field, or say what is missing and what there is."""
     names = schema.names
-    missing = [(o, c) for o, c in options.given().items() if c not in names]
-    for option, column in missing:
+    told: set[str] = set()  # options that name no column
+    for option, column in options.given().items():
+        if column in names:
+            continue
         if option == "--loss-column" and _numbered(column, names, []):
             continue
         if option == "--epoch-column" and epoch_in_path:
             continue
+        told.add(option)
         faults.append(
             Fault("no_column", f"there is no column {column!r} ({option}); {hint(column, names)}")
         )
@@ -83,7 +86,7 @@ def find_columns(
     loss_numbers = {} if "loss" in single else _numbered(options.column("loss"), names, faults)
     listed = "loss" in single and is_list(schema.field(names.index(single["loss"])).type)
     layout = "wide" if loss_numbers or listed else "long"
-    _require(layout, single, bool(loss_numbers), names, epoch_in_path, faults)
+    faults += _lacking(layout, single, bool(loss_numbers), names, epoch_in_path, told)
     if layout == "wide":
         single.pop("epoch", None)
     numbered = {"loss": loss_numbers} if loss_numbers else {}
@@ -119,14 +122,15 @@ def _name_faults(
     return faults
 
 
-def _require(
+def _lacking(
     layout: str,
     single: dict[str, str],
     numbered: bool,
     names: Sequence[str],
     epoch_in_path: bool,
-    faults: list[Fault],
-) -> None:
+    told: set[str],
+) -> list[Fault]:
+    """Tell which fields a log cannot do without, but for those told of by their option."""
     needed = {
         "loss": ("--loss-column", "the losses", "loss" in single or numbered),
         "sample_id": ("--id-column", "the sample ids", "sample_id" in single),
@@ -136,8 +140,9 @@ def _require(
             layout == "wide" or "epoch" in single or epoch_in_path,
         ),
     }
+    faults = []
     for field, (option, what, there) in needed.items():
-        if there or any(option in fault.message for fault in faults):
+        if there or option in told:
             continue
         guess = _guess(field, names)
         suggestion = f" Did you mean {option} {guess}?" if guess else ""
@@ -146,6 +151,7 @@ def _require(
             f"Name the one with {what} by {option}.{suggestion}"
         )
         faults.append(Fault("no_column", message))
+    return faults
 
 
 def _guess(field: str, names: Sequence[str]) -> str | None:
