@@ -31,10 +31,8 @@ def analyze(
         str | None,
         typer.Option("-o", "--output", metavar="DIR", help="Where to write the findings."),
     ] = None,
-    detector: Annotated[str, typer.Option("-d", "--detector", help="Which one.")] = "kmeans",
-    early_epochs: Annotated[
-        int | None, typer.Option("-p", "--early-epochs", help="P of feature F2; default N//2.")
-    ] = None,
+    detector: common.Detector = "kmeans",
+    early_epochs: common.EarlyEpochs = None,
     scale: Annotated[
         str, typer.Option("--scale", help="Features before clustering: standard or none.")
     ] = "standard",

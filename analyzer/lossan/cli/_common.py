@@ -20,6 +20,17 @@ from lossan.errors import OptionError
 
 Log = Annotated[str, typer.Argument(metavar="LOG", help="The loss log; - is standard input.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+Findings = Annotated[
+    Path, typer.Argument(metavar="FINDINGS_DIR", help="What lossan analyze -o wrote.")
+]
+Images = Annotated[
+    Path | None, typer.Option("--images", metavar="DIR", help="What paths are relative to.")
+]
+Detector = Annotated[str, typer.Option("-d", "--detector", help="Which one.")]
+EarlyEpochs = Annotated[
+    int | None, typer.Option("-p", "--early-epochs", help="P of feature F2; default N//2.")
+]
+Rate = Annotated[float, typer.Option("--rate", help="The share to flip in each class.")]
 Seed = Annotated[int, typer.Option("--seed", help="Everything random follows from it.")]
 
 _READING: dict[str, tuple[Any, Any]] = {

@@ -16,13 +16,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="How a review stands; queues for Label Studio, CSV, FiftyOne, and decisions back.",
 )
-Findings = Annotated[
-    Path, typer.Argument(metavar="FINDINGS_DIR", help="What lossan analyze -o wrote.")
-]
 
 
 @app.command("show")
-def show(findings: Findings, *, as_json: common.AsJson = False) -> None:
+def show(findings: common.Findings, *, as_json: common.AsJson = False) -> None:
     """Print progress, outcomes, conflicts and the readers' agreement."""
     from lossan.review import summarise_review
 
@@ -35,7 +32,7 @@ def show(findings: Findings, *, as_json: common.AsJson = False) -> None:
 
 @app.command("export")
 def export(
-    findings: Findings,
+    findings: common.Findings,
     *,
     output: Annotated[
         str, typer.Option("-o", "--output", metavar="FILE", help="The file; FiftyOne: the name.")

@@ -74,7 +74,7 @@ def experiment(
     adapter: Annotated[
         str | None, typer.Option("--adapter", help="torch or keras; by default what is installed.")
     ] = None,
-    rate: Annotated[float, typer.Option("--rate", help="The share to flip in each class.")] = 0.06,
+    rate: common.Rate = 0.06,
     noise: Annotated[
         str, typer.Option("--noise", help="planted, or given: label is wrong, true_label right.")
     ] = "planted",
@@ -86,10 +86,8 @@ def experiment(
     reviewer: Annotated[
         str, typer.Option("--reviewer", help="oracle, or people: by lossan review.")
     ] = "oracle",
-    detector: Annotated[str, typer.Option("-d", "--detector", help="Which one.")] = "kmeans",
-    early_epochs: Annotated[
-        int | None, typer.Option("-p", "--early-epochs", help="P of feature F2; default N//2.")
-    ] = None,
+    detector: common.Detector = "kmeans",
+    early_epochs: common.EarlyEpochs = None,
     scale: Annotated[str, typer.Option("--scale", help="standard or none.")] = "standard",
     sweep_epochs: Annotated[
         int | None, typer.Option("--sweep-epochs", help="Show the result for N up to this.")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def corrupt(
     labels: Annotated[Path, typer.Argument(metavar="LABELS", help="CSV or Parquet.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="What to write.")],
-    rate: Annotated[float, typer.Option("--rate", help="The share to flip in each class.")] = 0.06,
+    rate: common.Rate = 0.06,
     seed: common.Seed = 0,
 ) -> None:
     """Flip a share of the labels in each class, and keep the truth in true_label."""

@@ -9,16 +9,12 @@ from lossan.cli import _common as common
 
 
 def report(
-    findings: Annotated[
-        Path, typer.Argument(metavar="FINDINGS_DIR", help="What lossan analyze -o wrote.")
-    ],
+    findings: common.Findings,
     *,
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE.html", help="The page to write.")
     ],
-    images: Annotated[
-        Path | None, typer.Option("--images", metavar="DIR", help="What paths are relative to.")
-    ] = None,
+    images: common.Images = None,
     top: Annotated[
         int, typer.Option("--top", min=1, max=10_000, help="How many suspects to show at most.")
     ] = 1000,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from lossan.cli import _common as common
 from lossan.errors import OptionError, TableError, hint
 
 if TYPE_CHECKING:
@@ -14,9 +15,7 @@ if TYPE_CHECKING:
 
 
 def review(
-    findings: Annotated[
-        Path, typer.Argument(metavar="FINDINGS_DIR", help="What lossan analyze -o wrote.")
-    ],
+    findings: common.Findings,
     *,
     images: Annotated[
         Path, typer.Option("--images", metavar="DIR", help="What paths are relative to.")

@@ -16,9 +16,7 @@ def train(
     *,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="LOG", help="What to write.")],
     adapter: Annotated[str, typer.Option("--adapter", help="torch or keras.")],
-    images: Annotated[
-        Path | None, typer.Option("--images", metavar="DIR", help="What paths are relative to.")
-    ] = None,
+    images: common.Images = None,
     model: Annotated[
         str, typer.Option("--model", help="A classifier by name, or package.module:factory.")
     ] = "inception_v3",
