@@ -16,6 +16,7 @@ _FEATURE_BINS = 40
 MOST_PAIRS = 200
 """Of 1,000 classes there may be a million pairs."""
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_PAIR_FIELDS = ("label", "suggested_label", "true_label", "probability")
 
 Bools = NDArray[np.bool_]
 Vector = NDArray[np.float64]
@@ -176,9 +177,6 @@ def class_medians(codes: NDArray[np.integer[Any]], values: Vector, size: int) ->
     ends = np.searchsorted(codes[order], np.arange(size), side="right")
     parts = np.split(values[order], ends[:-1])
     return [float(np.median(part)) if len(part) else None for part in parts]
-
-
-_PAIR_FIELDS = ("label", "suggested_label", "true_label", "probability")
 
 
 def _feature_edges(name: str, values: Vector, n_epochs: int) -> Vector:

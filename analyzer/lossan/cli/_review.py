@@ -67,7 +67,8 @@ def review(
     )
     folder = _image_folder(images)
     shown = open_review(findings, plan)
-    _tell_lacking(images, shown.images(), folder.lacking(shown.images()))
+    paths = shown.images()
+    _tell_lacking(images, paths, folder.lacking(paths))
     if shown.n_cut:
         typer.echo(f"{shown.log_path}: {shown.n_cut} cut-off lines do not count.", err=True)
     listener = Listener(host, port)

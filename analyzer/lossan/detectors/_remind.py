@@ -7,7 +7,7 @@ import numpy as np
 from lossan.detectors._base import Context, Detection, Detector
 from lossan.errors import DetectorError
 from lossan.losslog import LossLog
-from lossan.signals import losses, mean_observed
+from lossan.signals import Matrix, losses, mean_observed
 
 
 @final
@@ -50,7 +50,7 @@ class Remind(Detector):
         return Detection(score=score, flagged=flagged)
 
 
-def _shape(loss: np.ndarray) -> np.ndarray:
+def _shape(loss: Matrix) -> Matrix:
     """Return dt and dl, shape (n, 2), over the observed epochs."""
     top, bottom = np.nanmax(loss, axis=1), np.nanmin(loss, axis=1)
     total = np.where(top + bottom > 0, top + bottom, 1.0)
