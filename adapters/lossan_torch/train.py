@@ -27,7 +27,7 @@ from lossan.training import (
     evaluation_figures,
     load_image,
     not_ours,
-    sample_seed,
+    sample_rng,
 )
 from lossan_torch.callback import TorchRecorder, record_evaluation
 from lossan_torch.measuring import main_output
@@ -80,7 +80,7 @@ class _Images(Dataset[Any]):
         except LossanError as error:
             return error  # raised in a worker it would come with all of the worker's traceback
         if self._epoch is not None and self._options.augmentation == "flips":
-            rng = sample_seed(index, seed=self._options.seed, epoch=self._epoch)
+            rng = sample_rng(index, seed=self._options.seed, epoch=self._epoch)
             image = augment(image, rng)
         # copied, since torch must not write to an image's own memory
         pixels = torch.from_numpy(image.transpose(2, 0, 1).copy())

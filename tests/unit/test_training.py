@@ -11,7 +11,7 @@ from lossan.training import (
     find_adapter,
     load_image,
     make_plan,
-    sample_seed,
+    sample_rng,
 )
 from lossan.training._images import check_images
 from lossan.training._samples import read_samples
@@ -200,7 +200,7 @@ def test_order_and_chance_follow_from_seed_and_epoch():
     assert (epoch_order(50, seed=0, epoch=1) == epoch_order(50, seed=0, epoch=1)).all()
     assert (epoch_order(50, seed=0, epoch=1) != epoch_order(50, seed=0, epoch=2)).any()
     draws = {
-        sample_seed(i, seed=s, epoch=e).random() for i in (0, 1) for s in (0, 1) for e in (0, 1)
+        sample_rng(i, seed=s, epoch=e).random() for i in (0, 1) for s in (0, 1) for e in (0, 1)
     }
     assert len(draws) == 8
 

@@ -21,7 +21,7 @@ from lossan.training._samples import (
     epoch_order,
     fingerprint_of_test,
     read_samples,
-    sample_seed,
+    sample_rng,
 )
 
 __all__ = [
@@ -50,5 +50,5 @@ __all__ = [
     "read_samples",
     "read_test_set",
     "right_of",
-    "sample_seed",
+    "sample_rng",
 ]

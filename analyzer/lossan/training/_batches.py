@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lossan.training._images import augment, load_image
 from lossan.training._options import TrainOptions
-from lossan.training._samples import SampleSet, batch_rows, sample_seed
+from lossan.training._samples import SampleSet, batch_rows, sample_rng
 
 _AHEAD = 2  # batches read while another is trained on
 
@@ -40,7 +40,7 @@ def image_batches(
         image = load_image(samples.files[row], options.image_size)
         if epoch is None or options.augmentation == "none":
             return image
-        return augment(image, sample_seed(row, seed=options.seed, epoch=epoch))
+        return augment(image, sample_rng(row, seed=options.seed, epoch=epoch))
 
     workers = options.workers if options.workers > 0 else os.cpu_count() or 1
     with ThreadPoolExecutor(workers) as pool:

@@ -177,7 +177,7 @@ def batch_rows(order: Any, size: int) -> list[list[int]]:
     return batches
 
 
-def sample_seed(index: int, *, seed: int, epoch: int) -> np.random.Generator:
+def sample_rng(index: int, *, seed: int, epoch: int) -> np.random.Generator:
     """Return the source of a sample's augmentation at an epoch, whichever worker reads it."""
     return np.random.default_rng((seed, 2, epoch, index))
 
