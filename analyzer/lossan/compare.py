@@ -79,7 +79,7 @@ def run_of(history: Sequence[Mapping[str, Any]], name: str) -> Run:
 
 
 def resampled_best(
-    sets: Mapping[str, Sequence[Run]], groups: NDArray[np.int64] | None, *, seed: int = 0
+    sets: Mapping[str, Sequence[Run]], groups: NDArray[np.int64] | None
 ) -> dict[str, NDArray[np.float64]] | None:
     """Bootstrap the mean best accuracy of each set of runs, over the test set and the seeds.
 
@@ -92,7 +92,6 @@ def resampled_best(
         Runs of one label set or method; the i-th of each set had the same seed.
     groups : ndarray of int64, optional
         Shape (n_test,): codes from 0 on of what belongs together.
-    seed : int
 
     Returns
     -------
@@ -109,7 +108,7 @@ def resampled_best(
         return None
     n_test, n_seeds = known[0].shape[1], len(next(iter(sets.values())))
     codes = np.arange(n_test) if groups is None else groups
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     n_groups = int(codes.max()) + 1
     draws = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), _ROUNDS)
     weights = draws[:, codes].astype(float)
