@@ -272,8 +272,10 @@ const COMMANDS = {
   "less contrast": () => viewer.change("contrast", -1),
   reset: () => viewer.reset(),
 };
-const REPEATED = new Set(["larger", "smaller", "left", "right", "up", "down", "back", "forward"]);
-const LIGHT = new Set(["brighter", "darker", "more contrast", "less contrast"]);
+const REPEATED = new Set([
+  ...["larger", "smaller", "left", "right", "up", "down", "back", "forward"],
+  ...["brighter", "darker", "more contrast", "less contrast"],
+]);
 
 function onKey(event) {
   if (busy && event.key === "Escape") givenUp = true;
@@ -282,7 +284,7 @@ function onKey(event) {
   const found = meaning(event, byId("single").checked);
   if (found === null) return;
   // A key held down must not decide one image after another.
-  if (event.repeat && !REPEATED.has(found.command) && !LIGHT.has(found.command)) return;
+  if (event.repeat && !REPEATED.has(found.command)) return;
   event.preventDefault();
   if (found.command !== undefined) COMMANDS[found.command]();
   else opinion(state.classes[found.place]?.label);
@@ -307,7 +309,7 @@ function ownsKey(target, key) {
 // Ask again how things stand, as after another tab's decision, and show the same image.
 async function reload() {
   const row = queue.rows[place];
-  await take(await getState(queue.reader, queue.adjudicating));
+  take(await getState(queue.reader, queue.adjudicating));
   const same = queue.rows.indexOf(row);
   await show(same >= 0 ? same : (queue.undecided(0) ?? 0));
 }

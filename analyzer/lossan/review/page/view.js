@@ -10,8 +10,6 @@ export function element(name, properties = {}, ...children) {
   return made;
 }
 
-const SAID = { keep: "keep", unsure: "unsure", exclude: "exclude" };
-
 export class View {
   #names = new Map(); // label -> what it is called
   #buttons = []; // one per class, in order
@@ -44,7 +42,7 @@ export class View {
   // Return a decision in words.
   words(decision) {
     if (decision.action === "relabel") return `relabel to ${this.called(decision.label)}`;
-    return SAID[decision.action];
+    return decision.action;
   }
 
   item(item, classes, { number, total, adjudicating, revealed }) {
