@@ -40,15 +40,6 @@ def build(activation=None, loss=None, units=K):
     return model
 
 
-def reference(logits, labels):
-    """Every channel, sample by sample, in float64."""
-    rows = []
-    for z, y in zip(np.asarray(logits, np.float64), np.asarray(labels), strict=True):
-        p = np.exp(z - z.max()) / np.exp(z - z.max()).sum()
-        rows.append((-np.log(p[y]), p[y], z[y] - np.delete(z, y).max(), p.max(), z.argmax()))
-    return np.array(rows).T
-
-
 def read(path):
     log = lossan.read_log(path)
     classes = log.predicted.values.to_numpy()[log.predicted.codes]
@@ -105,7 +96,7 @@ SOURCES = {
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_each_epoch_is_that_of_its_weights_without_dropout(tmp_path, source):
+def test_each_epoch_is_that_of_its_weights_without_dropout(tmp_path, source, reference):
     data, options = SOURCES[source]()
     model, weights = build(), Weights()
     recording = RecordEvaluation(tmp_path / "run.parquet", data, **options)
@@ -189,7 +180,7 @@ def softmax(z):
         (sigmoid(SCORES), np.minimum(Y, 1).astype("float32"), False),
     ],
 )
-def test_channels_are_those_of_a_plain_computation(outputs, targets, from_logits):
+def test_channels_are_those_of_a_plain_computation(outputs, targets, from_logits, reference):
     single = outputs.ndim == 1 or outputs.shape[1] == 1
     labels = np.minimum(Y, 1) if single else Y
     logits = np.hstack([0 * SCORES, SCORES]) if single else LOGITS
@@ -199,7 +190,7 @@ def test_channels_are_those_of_a_plain_computation(outputs, targets, from_logits
 
 
 @pytest.mark.parametrize("ending", ["softmax", "sigmoid"])
-def test_saturated_probabilities_keep_their_logits(ending):
+def test_saturated_probabilities_keep_their_logits(ending, reference):
     """Beyond what float32 probabilities hold, the logits that the layer left are used."""
     logits = np.array([[0.0, 60.0], [-90.0, 0.0]], "float32")
     layer = keras.layers.Activation(ending)

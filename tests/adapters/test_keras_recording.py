@@ -53,15 +53,6 @@ def logits_of(weights, x=X):
     return hidden @ second + second_bias
 
 
-def reference(logits, labels):
-    """Every channel, sample by sample, in float64."""
-    rows = []
-    for z, y in zip(np.asarray(logits, np.float64), np.asarray(labels), strict=True):
-        p = np.exp(z - z.max()) / np.exp(z - z.max()).sum()
-        rows.append((-np.log(p[y]), p[y], z[y] - np.delete(z, y).max(), p.max(), z.argmax()))
-    return np.array(rows).T
-
-
 def read(path):
     """Return a log and its channels in the order of `reference`, samples in that of `IDS`."""
     log = lossan.read_log(path)
@@ -110,7 +101,7 @@ SOURCES = {
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_every_sample_keeps_its_loss_however_the_data_come(tmp_path, source):
+def test_every_sample_keeps_its_loss_however_the_data_come(tmp_path, source, reference):
     model = build(lr=0.0)  # the weights stand still, so numpy knows every loss
     recording = RecordTraining(tmp_path / "run.parquet")
     history = recording.fit(model, **SOURCES[source](), **FIT).history
@@ -126,7 +117,7 @@ def test_every_sample_keeps_its_loss_however_the_data_come(tmp_path, source):
     assert log.metadata["framework"] == f"keras {keras.__version__} on {BACKEND}"
 
 
-def test_a_loss_is_of_the_weights_before_its_step(tmp_path):
+def test_a_loss_is_of_the_weights_before_its_step(tmp_path, reference):
     """Batches whose order is known, weights that move: every step is repeated in numpy."""
     model = build(metrics=["accuracy"])
     before = []
@@ -181,7 +172,7 @@ OBJECTIVES = {
 
 
 @pytest.mark.parametrize("objective", [*OBJECTIVES, "label smoothing", "a penalty"])
-def test_the_objective_does_not_change_what_is_recorded(tmp_path, objective):
+def test_the_objective_does_not_change_what_is_recorded(tmp_path, objective, reference):
     targets, compiled = Y, {}
     if objective == "label smoothing":
         targets = keras.utils.to_categorical(Y)
@@ -219,7 +210,7 @@ def test_training_is_that_of_plain_fit(tmp_path):
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_half_precision_is_widened_before_the_loss(tmp_path, policy):
+def test_half_precision_is_widened_before_the_loss(tmp_path, policy, reference):
     keras.config.set_dtype_policy(policy)
     try:
         model = build(lr=0.0, jit_compile=False)
@@ -255,7 +246,7 @@ def test_missed_and_repeated_samples_are_told(tmp_path):
     assert np.isnan(log.loss).tolist() == [[False] * 2, [False] * 2, [False, True], [True, False]]
 
 
-def test_a_small_buffer_is_emptied_in_time(tmp_path):
+def test_a_small_buffer_is_emptied_in_time(tmp_path, reference):
     model = build(lr=0.0)
     recording = RecordTraining(tmp_path / "run.parquet", buffer_rows=2 * BATCH)
     recording.fit(model, X, Y, ids=IDS, batch_size=BATCH, **FIT)
@@ -265,7 +256,7 @@ def test_a_small_buffer_is_emptied_in_time(tmp_path):
 
 
 @tensorflow_alone
-def test_several_steps_in_one_call_are_all_recorded(tmp_path):
+def test_several_steps_in_one_call_are_all_recorded(tmp_path, reference):
     model = build(lr=0.0, steps_per_execution=3)
     RecordTraining(tmp_path / "run.parquet").fit(model, X, Y, ids=IDS, batch_size=BATCH, **FIT)
     _, found = read(tmp_path / "run.parquet")
@@ -307,7 +298,7 @@ def test_a_crash_keeps_the_ended_epochs_and_leaves_the_model_as_it_was(tmp_path)
     assert lossan.read_log(path).loss.shape == (N, 4)
 
 
-def test_a_train_step_of_ones_own_is_kept(tmp_path):
+def test_a_train_step_of_ones_own_is_kept(tmp_path, reference):
     class Own(keras.Model):
         steps = 0
 
@@ -327,7 +318,7 @@ def test_a_train_step_of_ones_own_is_kept(tmp_path):
     assert Own.steps
 
 
-def test_of_several_outputs_the_named_one_counts(tmp_path):
+def test_of_several_outputs_the_named_one_counts(tmp_path, reference):
     plain = build(lr=0.0)
     other = keras.layers.Dense(5, name="other")(plain.layers[-2].output)
     model = keras.Model(plain.inputs[0], {"main": plain.outputs[0], "aux": other})

@@ -27,15 +27,6 @@ def data():
     )
 
 
-def reference(logits, labels):
-    """Every channel, sample by sample, in float64."""
-    rows = []
-    for z, y in zip(np.asarray(logits, np.float64), np.asarray(labels), strict=True):
-        p = np.exp(z - z.max()) / np.exp(z - z.max()).sum()
-        rows.append((-np.log(p[y]), p[y], z[y] - np.delete(z, y).max(), p.max(), z.argmax()))
-    return np.array(rows).T
-
-
 def read(path):
     log = lossan.read_log(path)
     channels = np.stack([log.loss, log.label_prob, log.margin, log.predicted_prob])
@@ -43,7 +34,7 @@ def read(path):
     return log, np.concatenate([channels, classes[log.predicted.codes][None]])
 
 
-def test_channels_are_those_of_a_plain_computation(tmp_path):
+def test_channels_are_those_of_a_plain_computation(tmp_path, reference):
     rng = np.random.default_rng(0)
     logits, labels = rng.normal(0, 3, (2, N, K)), rng.integers(0, K, N)
     with TorchRecorder(tmp_path / "run.parquet", recorded="train") as recorder:
@@ -64,7 +55,7 @@ def test_channels_are_those_of_a_plain_computation(tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(N,), (N, 1)])
-def test_one_sigmoid_output_is_two_classes(tmp_path, shape):
+def test_one_sigmoid_output_is_two_classes(tmp_path, shape, reference):
     rng = np.random.default_rng(0)
     score, labels = rng.normal(0, 3, N), rng.integers(0, 2, N)
     with TorchRecorder(tmp_path / "run.parquet") as recorder:
@@ -80,7 +71,7 @@ def test_one_sigmoid_output_is_two_classes(tmp_path, shape):
     np.testing.assert_allclose(found[:, :, 0], expected, rtol=2e-5, atol=1e-6)
 
 
-def test_half_precision_is_widened_before_the_loss(tmp_path):
+def test_half_precision_is_widened_before_the_loss(tmp_path, reference):
     rng = np.random.default_rng(0)
     logits = torch.tensor(rng.normal(0, 3, (1000, 10))).to(torch.bfloat16)
     labels = torch.tensor(rng.integers(0, 10, 1000))
@@ -94,7 +85,7 @@ def test_half_precision_is_widened_before_the_loss(tmp_path):
     assert len(np.unique(log.loss)) > 900
 
 
-def test_the_objective_does_not_change_what_is_recorded(tmp_path, data):
+def test_the_objective_does_not_change_what_is_recorded(tmp_path, data, reference):
     """Class weights, label smoothing, accumulation: the plain loss of each sample is logged."""
     torch.manual_seed(0)
     model = torch.nn.Linear(5, K)
@@ -167,7 +158,7 @@ def test_samples_a_weighted_sampler_repeats_are_told(tmp_path, data):
             assert report.n_repeated == N - len(Counter(order))
 
 
-def test_of_inception_the_main_output_counts(tmp_path):
+def test_of_inception_the_main_output_counts(tmp_path, reference):
     outputs_of = namedtuple("InceptionOutputs", "logits aux_logits")  # as torchvision has it
     main, auxiliary = torch.randn(4, K), torch.randn(4, K)
     with TorchRecorder(tmp_path / "run.parquet") as recorder:
@@ -179,7 +170,7 @@ def test_of_inception_the_main_output_counts(tmp_path):
     np.testing.assert_allclose(found[0, :, 0], reference(main, [0] * 4)[0], rtol=2e-5)
 
 
-def test_evaluation_pass_has_no_dropout_and_leaves_the_mode(tmp_path, data):
+def test_evaluation_pass_has_no_dropout_and_leaves_the_mode(tmp_path, data, reference):
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Linear(5, K))
     model.train()
