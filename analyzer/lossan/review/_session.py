@@ -44,6 +44,7 @@ class Review:
         self._queue = suspects.learn(ids)
         self._places = _places([suspects.at(row) for row in self._queue])
         self._labels = _labels(plan.classes, suspects.labels())
+        self._by_shown = {_exact(label): label for label in self._labels}
         self._names = class_names(folder, self._labels)
         self._why = reasons(folder, suspects.table.take(pa.array(self._queue, pa.int64())))
         self._refresh()
@@ -91,7 +92,7 @@ class Review:
                 "order": self.plan.order,
                 "queue": rows,
                 "decided": [self._decided(name, row, adjudicating) for row in rows],
-                "classes": [{"label": x, "name": self._names.get(x)} for x in self._labels],
+                "classes": [{"label": _exact(x), "name": self._names.get(x)} for x in self._labels],
                 "last": self._last(name),
                 "may_adjudicate": self._may_adjudicate(name),
                 "folder": str(self._folder),
@@ -120,6 +121,7 @@ class Review:
         """
         with self._lock:
             self._refresh()
+            press = self._with_own_label(press)
             suspect = self._at(press.row)
             if press.id not in self._standing:  # otherwise it was kept, and its answer lost
                 self._log.append(self._decision(press, suspect))
@@ -204,8 +206,8 @@ class Review:
         item |= {
             "id": _exact(suspect.sample_id),
             "group": _exact(suspect.group),
-            "given": suspect.given,
-            "suggested": suspect.suggested,
+            "given": _exact(suspect.given),
+            "suggested": _exact(suspect.suggested),
             "rank": suspect.rank,
             "probability": suspect.probability,
             "why": self._why.get(suspect.sample_id),
@@ -244,6 +246,10 @@ class Review:
             adjudication=press.adjudication,
             fingerprint=str(self._log.fingerprint),
         )
+
+    def _with_own_label(self, press: Press) -> Press:
+        """Return a press with its label as the findings have it, not as the page shows it."""
+        return press.model_copy(update={"label": self._by_shown.get(press.label, press.label)})
 
     def _position(self, press: Press) -> int | None:
         """Return the place of the press's sample: an undo comes while another one is shown."""
@@ -357,4 +363,4 @@ def _exact(name: Name | None) -> Name | None:
 def _told(decision: Decision | None) -> dict[str, Any] | None:
     if decision is None:
         return None
-    return {"id": decision.id, "action": decision.action, "label": decision.label}
+    return {"id": decision.id, "action": decision.action, "label": _exact(decision.label)}

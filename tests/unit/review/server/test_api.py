@@ -12,7 +12,8 @@ import pytest
 
 from lossan import analyze
 from lossan.io import read_findings
-from lossan.review import Plan, active, open_review, outcomes
+from lossan.review import DecisionLog, Plan, active, open_review, outcomes
+from lossan.review._press import Press
 from lossan.testing import planted_log
 
 
@@ -66,6 +67,24 @@ def test_whole_numbers_that_a_browser_would_round_are_told_as_text(tmp_path):
     assert {type(item["id"]) for item in shown} == {int, str}
     assert all(item["id"] < 2**53 for item in shown if isinstance(item["id"], int))
     assert {item["group"] for item in shown} == {str(group) for group in patients.to_pylist()}
+
+
+def test_a_class_whose_number_a_browser_would_round_is_the_one_that_is_decided_for(tmp_path):
+    log = planted_log(n_samples=100, rate=0.2)
+    large = 2**53 + 1  # next to one that a browser takes for the same
+    labels = pa.array([large - 1 + code for code in log.label.to_pylist()])
+    analyze(replace(log, label=labels, true_label=None, predicted=None)).save(tmp_path)
+    review = open_review(tmp_path, Plan(top=2))
+    told = review.state("A", adjudicating=False)
+    assert [entry["label"] for entry in told["classes"]] == [str(large - 1), str(large)]
+    row = told["queue"][0]
+    (item,) = review.items([row], "A", adjudicating=False)
+    given = int(item["given"])
+    other = str(2 * large - 1 - given)
+    press = Press(id="12345678", reader="A", row=row, action="relabel", label=other)
+    assert review.decide(press)["item"]["decision"]["label"] == other
+    (decision,) = DecisionLog.open(tmp_path / "decisions.jsonl", fingerprint=None).decisions
+    assert (decision.given_label, decision.label) == (given, int(other))
 
 
 def test_why_is_said_of_every_suspect_but_not_while_blinded(browse, base):
