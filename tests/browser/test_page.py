@@ -248,6 +248,19 @@ def test_hostile_names_are_text(base, serve, sit_down, found):
     assert reader.page.locator("script:not([src]), img[src=x]").count() == 0
 
 
+def test_nothing_is_called_certain_that_is_not(base, serve, sit_down):
+    file = base / "findings" / "findings.parquet"
+    table = pq.read_table(file)
+    place = table.column_names.index("probability")
+    probability = [0.9996, 0.94, 0.001, *[0.0] * (len(table) - 3)]
+    pq.write_table(table.set_column(place, "probability", [probability]), file)
+    reader = sit_down(serve("--top", 3, "--reader", "A").url)
+    for number, said in enumerate(("more than 99%", "94%", "less than 1%"), 1):
+        reader.at(number, 3)
+        assert f" {said} likely wrong" in reader.text("#facts")
+        reader.press("ArrowRight")
+
+
 def test_no_other_page_can_write(serve, sit_down, kept):
     server = serve("--top", 2, "--reader", "A")
     reader = sit_down(server.url)

@@ -40,6 +40,7 @@ def render_page(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["percent"] = _percent
+    environment.filters["chance"] = _chance
     environment.filters["decimal"] = _decimal
     environment.filters["moment"] = _moment
     return environment.get_template(template).render(**values)
@@ -47,6 +48,20 @@ def render_page(template: str, **values: Any) -> str:
 
 def _percent(value: float | None, digits: int = 1) -> str:
     return "-" if value is None else f"{100 * value:.{digits}f}%"
+
+
+def _chance(value: float) -> str:
+    """Write a probability so that what is not certain is not called so.
+
+    Examples
+    --------
+    >>> [_chance(value) for value in (0.002, 0.5, 0.994, 0.9999)]
+    ['less than 1%', '50%', '99%', 'more than 99%']
+    """
+    share = round(100 * value)
+    if share < 1:
+        return "less than 1%"
+    return f"{share}%" if share < 100 else "more than 99%"
 
 
 def _decimal(value: float | None, digits: int = 3) -> str:

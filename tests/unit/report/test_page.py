@@ -23,6 +23,13 @@ def percent(value):
     return f"{100 * value:.1f}%"
 
 
+def chance(value):
+    """Write a probability: none of them is certain, and none is impossible."""
+    if value >= 0.995:
+        return "more than 99%"
+    return "less than 1%" if value < 0.005 else f"{100 * value:.0f}%"
+
+
 def test_the_numbers_are_those_of_the_summary_and_of_the_findings(found, write):
     page, s, frame = write(found), found.summary, found.findings
     flagged = frame["flagged"]
@@ -78,15 +85,19 @@ def test_the_suspects(found, write):
     n = int(frame["flagged"].sum())
     shown = frame[:n].to_dict("records") + frame[n : n + 50].to_dict("records")
     assert len(page.cards) == n + 50
+    said = set()
     for card, row in zip(page.cards, shown, strict=True):
         text = words(card)
         assert text.startswith(f"{row['rank']}. {row['sample_id']} Given {row['label']}")
         assert f"known truth: {row['true_label']}" in text
         assert ("Not flagged" in text) == (not row["flagged"])
-        assert f"wrong with probability {100 * row['probability']:.0f}%" in text
+        assert f"wrong with probability {chance(row['probability'])} " in f"{text} "
         assert f"Its mean loss is {row['f1_mean']:.2f}" in text
+        said.add(text.partition("wrong with probability ")[2].partition("%")[0])
         if row["flagged"]:
             assert f"suggested {row['suggested_label']:.0f}" in text
+    assert said >= {"more than 99", "less than 1"}
+    assert not said & {"0", "100"}
     assert len(page.all("img")) == 0
 
 

@@ -137,7 +137,7 @@ export class View {
       about.unshift(`${item.group}, image ${item.place[0]} of ${item.place[1]}`);
     } else if (item.group !== null) about.unshift(String(item.group));
     if (item.probability !== null) {
-      about.push(`${Math.round(100 * item.probability)}% likely wrong`);
+      about.push(`${chance(item.probability)} likely wrong`);
     }
     found.push(element("p", { className: "soft" }, about.join(" · ")));
     const labels = element("dl");
@@ -180,6 +180,13 @@ function keys([title, rows]) {
     table.append(element("tr", {}, name, element("td", {}, does)));
   }
   return table;
+}
+
+// Write a probability so that what is not certain is not called so.
+function chance(value) {
+  const share = Math.round(100 * value);
+  if (share < 1) return "less than 1%";
+  return share < 100 ? `${share}%` : "more than 99%";
 }
 
 function agreed({ n, agreement, kappa, low, high }) {
