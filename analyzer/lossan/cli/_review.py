@@ -1,5 +1,6 @@
 """``lossan review``."""
 
+import csv
 import os
 import sys
 from pathlib import Path
@@ -42,7 +43,9 @@ def review(
     classes: Annotated[
         str | None,
         typer.Option(
-            "--classes", metavar="A,B,...", help="The classes in the order of their keys."
+            "--classes",
+            metavar="A,B,...",
+            help='The classes in the order of their keys; "A, B" in quotes is one.',
         ),
     ] = None,
     port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0: any.")] = 8765,
@@ -104,9 +107,17 @@ def _reader(name: str | None) -> str | None:
 def _classes(text: str | None) -> tuple[str, ...]:
     if text is None:
         return ()
-    names = [name.strip() for name in text.split(",")]
-    if not all(names) or len(set(names)) != len(names):
-        raise OptionError(f"--classes {text}: needed are different names with commas between.")
+    try:
+        # as CSV has it, so that a name may hold a comma
+        (cells,) = csv.reader([text], skipinitialspace=True, strict=True)
+    except (csv.Error, ValueError):
+        cells = []
+    names = [name.strip() for name in cells]
+    if not names or not all(names) or len(set(names)) != len(names):
+        raise OptionError(
+            f"--classes {text}: needed are different names with commas between; one that holds a "
+            "comma stands in double quotes, such as --classes '\"a, b\",c'."
+        )
     return tuple(names)
 
 

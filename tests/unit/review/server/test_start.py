@@ -10,6 +10,7 @@ import pytest
 
 from lossan import analyze
 from lossan.cli import run
+from lossan.cli._review import _classes
 from lossan.review import Listener, Plan, open_review
 from lossan.review._press import Press, ReviewError
 from lossan.testing import planted_log
@@ -137,6 +138,8 @@ def test_a_server_open_to_others():
         (["--reader", "a\nb"], "1 to 100 printable characters"),
         (["--classes", "a,,b"], "different names"),
         (["--classes", "1,1"], "different names"),
+        (["--classes", '"a,b'], "one that holds a comma stands in double quotes"),
+        (["--classes", "a\nb"], "different names"),
         (["--classes", "a,b"], "labels are whole numbers"),
         (["--top", "0"], "--top"),
         (["--port", "70000"], "--port"),
@@ -144,6 +147,19 @@ def test_a_server_open_to_others():
 )
 def test_options(options, told, refused):
     assert told in refused(*options)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("b, a", ("b", "a")),
+        ('"drusen, soft",none', ("drusen, soft", "none")),
+        ('none, "drusen, soft"', ("none", "drusen, soft")),
+        ('5" or more,less', ('5" or more', "less")),
+    ],
+)
+def test_a_class_with_a_comma_stands_in_quotes(text, names):
+    assert _classes(text) == names
 
 
 def test_classes_in_the_order_of_their_keys(browse):
