@@ -131,8 +131,20 @@ class Decision(BaseModel):
 
 
 def is_legible(reader: str) -> bool:
-    """Tell whether a page can be opened with a reader's name; logs may hold others."""
-    return bool(reader.strip()) and len(reader) <= LONGEST_NAME and reader.isprintable()
+    r"""Tell whether a page can be opened with a reader's name; logs may hold others.
+
+    One that can be seen, told from another, and has no more than `LONGEST_NAME` characters.
+
+    Examples
+    --------
+    >>> is_legible("Anna"), is_legible("\u0639\u0644\u06cc\u200c\u0631\u0636\u0627")
+    (True, True)
+    >>> is_legible("A\u200bB"), is_legible("\u200c"), is_legible(" ")
+    (False, False, False)
+    """
+    # Persian names are written with a non-joiner, Indian ones with both; no other sign is unseen.
+    seen = reader.replace("\u200c", "").replace("\u200d", "")
+    return bool(seen.strip()) and seen.isprintable() and len(reader) <= LONGEST_NAME
 
 
 def new_id() -> str:

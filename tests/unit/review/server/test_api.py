@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from lossan import analyze
+from lossan.cli._review import _reader
 from lossan.io import read_findings
 from lossan.review import DecisionLog, Plan, active, open_review, outcomes
 from lossan.review._press import Press
@@ -190,6 +191,16 @@ def test_an_undo_stands_at_the_place_of_what_it_takes_back(browse, kept):
     assert [decision.shown.position for decision in kept()] == [3, 3]
 
 
+@pytest.mark.parametrize(
+    "reader", ["\u0639\u0644\u06cc\u200c\u0631\u0636\u0627", "\u0d2e\u0d4b\u0d39\u0d28\u0d4d\u200d"]
+)
+def test_names_that_are_written_with_joiners(reader, browse, kept):
+    browser = browse(reader=_reader(reader))
+    assert browser.state(reader)["reader"] == reader
+    assert browser.press(0, "keep", reader=reader).status_code == 200
+    assert [d.reader for d in kept()] == [reader]
+
+
 def test_readers(browse):
     browser = browse()
     browser.press(0, "keep", reader="Anna")
@@ -213,7 +224,9 @@ def test_the_option_names_a_reader_in_another_case(browse, kept):
     assert [decision.reader for decision in kept()] == ["Anna", "Anna"]
 
 
-@pytest.mark.parametrize("reader", ["", " ", "a\nb", "x" * 101, "\x00"])
+@pytest.mark.parametrize(
+    "reader", ["", " ", "a\nb", "x" * 101, "\x00", "\u200c", "a\u200bb", "\u202eab"]
+)
 def test_a_name_that_is_none(reader, browse):
     assert browse().get("/api/state", params={"reader": reader}).status_code == 422
 
