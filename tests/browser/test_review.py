@@ -82,6 +82,33 @@ def test_back_undo_skip_and_a_changed_mind(serve, sit_down, kept, found):
     assert len(active(kept())) == 3
 
 
+def test_an_image_that_is_slow_is_said_to_be_loading(serve, sit_down, kept):
+    reader = sit_down(serve("--top", 40, "--reader", "Anna").url)
+    reader.at(1, 40)
+    held = []
+
+    def hold(route):
+        held.append(route)
+
+    rows = reader.page.evaluate("fetch('/api/state?reader=Anna').then(r => r.json())")["queue"]
+    reader.page.route(f"**/image/{rows[20]}", hold)
+    for number in range(2, 21):
+        reader.press("ArrowRight")
+        reader.at(number, 40)
+    reader.press("ArrowRight")
+    reader.page.wait_for_function(
+        "() => document.querySelector('#stage').textContent === 'Image 21 is loading.'"
+    )
+    assert reader.page.locator("#stage img").count() == 0  # no other image in its place
+    assert reader.count == "21 of 40"
+    assert reader.text("#facts") == "Image 21"
+    reader.press("k")
+    held[0].continue_()
+    reader.at(21, 40)
+    assert reader.page.locator("#stage img").count() == 1
+    assert kept() == ()  # what is not seen is not decided
+
+
 def test_a_key_held_down_decides_once(serve, sit_down, kept):
     reader = sit_down(serve("--top", 9, "--reader", "Anna").url)
     reader.at(1, 9)

@@ -9,6 +9,7 @@ import { View, byId, element } from "./view.js";
 import { Viewer } from "./viewer.js";
 
 const PREPARED = 5; // images ahead
+const SLOW = 300; // ms until an image that is not there yet is said to be loading
 const AGAIN = 2000; // ms until a decision that was not saved is sent again
 
 const view = new View();
@@ -44,7 +45,16 @@ async function show(wanted) {
   revealed = false;
   const at = place;
   const row = queue.rows[place];
-  const [found, picture] = await Promise.all([queue.item(at), images.get(row)]);
+  const waiting = setTimeout(absent, SLOW, "is loading");
+  let found, picture;
+  try {
+    [found, picture] = await Promise.all([queue.item(at), images.get(row)]);
+  } catch (error) {
+    if (at === place) absent(`cannot be shown: ${error.message.replace(/\.$/, "")}`);
+    throw error;
+  } finally {
+    clearTimeout(waiting);
+  }
   if (at !== place) return; // another was asked for meanwhile
   item = found;
   const told = context();
@@ -57,6 +67,15 @@ async function show(wanted) {
   watch = { since: performance.now(), before: 0 };
   images.prepare(queue.after(place, PREPARED).map((next) => queue.rows[next]));
   await queue.prepare(place);
+}
+
+// Say so of an image that is not there: the one before must not stay as if it were this one.
+function absent(why) {
+  const words = `Image ${place + 1} ${why}.`;
+  viewer.say(element("p", { className: "none" }, words));
+  delete byId("stage").dataset.row;
+  view.absent(context());
+  say(words);
 }
 
 const context = () => ({
@@ -337,10 +356,8 @@ async function begin(reader, adjudicating) {
   byId("reader").textContent = queue.reader;
   byId("mode").textContent = queue.adjudicating ? "adjudication" : state.blinded ? "blinded" : "";
   document.title = `Review of ${state.findings}`;
-  if (queue.total === 0) return finish();
-  const first = queue.undecided(0);
-  if (first === null) return finish();
-  return show(first);
+  const first = queue.undecided(0); // null also of an empty queue
+  return first === null ? finish() : show(first);
 }
 
 // Ask who reads, and again where the server does not take the name.

@@ -62,6 +62,19 @@ export class View {
     byId("count").textContent = `${number} of ${total}`;
   }
 
+  // Show no facts and no decision while there is no image.
+  absent({ number, total }) {
+    byId("facts").replaceChildren(element("h2", {}, `Image ${number}`));
+    for (const button of document.querySelectorAll("#choices [aria-pressed]")) {
+      button.setAttribute("aria-pressed", "false");
+    }
+    for (const mark of document.querySelectorAll("#choices .mark")) mark.textContent = "";
+    byId("keep").replaceChildren(element("kbd", {}, "k"), " Keep");
+    byId("go-on").hidden = true;
+    byId("why").textContent = "";
+    byId("count").textContent = `${number} of ${total}`;
+  }
+
   // Return what a screen reader says of an image.
   spoken(item, { number, total }) {
     const told = [`Image ${number} of ${total}.`];
