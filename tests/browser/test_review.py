@@ -82,6 +82,24 @@ def test_back_undo_skip_and_a_changed_mind(serve, sit_down, kept, found):
     assert len(active(kept())) == 3
 
 
+def test_who_looks_through_and_changes_a_decision_goes_on_to_the_next(serve, sit_down, kept):
+    reader = sit_down(serve("--top", 3, "--reader", "Anna").url)
+    for number in (1, 2, 3):
+        reader.at(number, 3)
+        reader.press("k")
+    reader.ended()
+    reader.page.get_by_role("button", name="Look through from the first").click()
+    reader.at(1, 3)
+    reader.press("ArrowRight")
+    reader.at(2, 3)
+    reader.decide("u")
+    reader.at(3, 3)
+    assert not reader.page.is_visible("#status")
+    reader.press("x")
+    reader.ended()
+    assert [d.action for d in active(kept())] == ["keep", "unsure", "exclude"]
+
+
 def test_an_image_that_is_slow_is_said_to_be_loading(serve, sit_down, kept):
     reader = sit_down(serve("--top", 40, "--reader", "Anna").url)
     reader.at(1, 40)

@@ -178,7 +178,7 @@ function after(sent, answer) {
   }
   const agrees = answer.item.decision.action === "keep";
   if (first && !agrees) return reveal(answer.item);
-  return next();
+  return next(sent.replaces !== null);
 }
 
 function reveal(opened) {
@@ -190,9 +190,11 @@ function reveal(opened) {
   say(`${view.spoken(item, context())} Enter stays with it.`);
 }
 
-function next() {
+function next(changed = false) {
   const wanted = queue.undecided(place + 1);
   if (wanted !== null) return go(wanted);
+  // Who looks through what is all decided, and changes something, goes on looking through.
+  if (changed && place + 1 < queue.total) return go(place + 1);
   return finish();
 }
 
