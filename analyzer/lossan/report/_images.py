@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any, final
+from unicodedata import normalize
 
 from lossan.errors import LossanError
 from lossan.training import open_image
@@ -63,15 +64,29 @@ class Thumbnails:
 
 
 def find_image(root: Path, path: str) -> Path | str:
-    """Return the file of an image, or why there is none: what lies outside of a folder never is.
+    """Return the file of an image below a folder, or why there is none.
+
+    Where there is no such file it may be spelt as another system does: accents apart from their
+    letters, as macOS wrote them, or backslashes between folders, as Windows does.
 
     Parameters
     ----------
     root : Path
-        The folder of images, resolved.
+        Resolved; nothing outside it is ever told to be there.
     path : str
-        What the findings call the image.
     """
+    found = _find(root, path)
+    if found != _ABSENT:
+        return found
+    for here in (path, path.replace("\\", "/")):
+        for spelt in (here, normalize("NFC", here), normalize("NFD", here)):
+            other = _ABSENT if spelt == path else _find(root, spelt)
+            if isinstance(other, Path):
+                return other
+    return found
+
+
+def _find(root: Path, path: str) -> Path | str:
     try:
         file = (root / path).resolve()
         if not file.is_relative_to(root):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lossan.report import Thumbnails
 from lossan.review import ImageFolder
 
 
@@ -97,6 +98,24 @@ def test_links_inside_the_folder_and_the_folder_itself(folder, tmp_path):
     (tmp_path / "by-link").symlink_to(folder)
     images = ImageFolder(tmp_path / "by-link")
     assert images.read("same.png").body == (folder / "a.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("path", "file"),
+    [
+        ("Gro\u0308\u00dfe.png", "Gr\u00f6\u00dfe.png"),  # the log of a Mac, the files of Linux
+        ("Gr\u00f6\u00dfe.png", "Gro\u0308\u00dfe.png"),
+        ("sub\\Gro\u0308\u00dfe.png", "sub/Gr\u00f6\u00dfe.png"),  # the log of Windows
+    ],
+)
+def test_names_spelt_as_another_system_does(path, file, folder):
+    (folder / "sub").mkdir()
+    Image.new("L", (4, 4)).save(folder / file)
+    assert ImageFolder(folder).read(path).body == (folder / file).read_bytes()
+    assert ImageFolder(folder).lacking([path]) == []
+    assert Thumbnails(folder).look(path).url is not None
+    Image.new("L", (4, 4)).save(folder.parent / "outside.png")
+    assert ImageFolder(folder).read("..\\outside.png").trouble == "there is no such file"
 
 
 def test_what_is_not_there(folder):
