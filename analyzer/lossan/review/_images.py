@@ -8,7 +8,7 @@ from typing import Any, final
 
 from lossan.errors import LossanError
 from lossan.report import find_image, unreadable
-from lossan.training import open_image
+from lossan.training import open_image, ready_pillow
 
 _AS_THEY_ARE = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})  # CMYK and deep grey are converted
@@ -54,6 +54,7 @@ class ImageFolder:
         if isinstance(file, str):
             return Picture(trouble=file)
         try:
+            ready_pillow()
             kind = _kind(file)
             if kind is not None:
                 return Picture(file.read_bytes(), kind)

@@ -11,7 +11,7 @@ from lossan.training._history import (
     read_test_set,
     right_of,
 )
-from lossan.training._images import augment, load_image, open_image
+from lossan.training._images import augment, load_image, open_image, ready_pillow
 from lossan.training._options import TrainOptions
 from lossan.training._plan import TrainPlan, make_plan, not_ours
 from lossan.training._progress import Progress
@@ -49,6 +49,7 @@ __all__ = [
     "read_history",
     "read_samples",
     "read_test_set",
+    "ready_pillow",
     "right_of",
     "sample_rng",
 ]

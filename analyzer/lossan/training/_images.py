@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -60,7 +61,7 @@ def open_image(file: Path, *, about: int | None = None) -> Any:
     LossanError
         When the file is missing or cannot be read.
     """
-    _check_pillow()
+    ready_pillow()
     try:
         return _read(file, sides=None if about is None else 2 * about, stretch=about is not None)
     except FileNotFoundError as error:
@@ -74,7 +75,7 @@ def check_images(files: Sequence[Path]) -> dict[int, str]:
 
     Every image is read to its end, on every core: a header does not tell that a download broke off.
     """
-    _check_pillow()
+    ready_pillow()
     told = monotonic()
     found: dict[int, str] = {}
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
@@ -117,14 +118,23 @@ def augment(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.ui
     return np.ascontiguousarray(image)
 
 
-def _check_pillow() -> None:
+def ready_pillow() -> None:
+    """Make ready to read images, large ones too.
+
+    Raises
+    ------
+    LossanError
+        When Pillow is not installed.
+    """
     try:
-        import PIL  # noqa: F401  (only whether it is there)
+        from PIL import Image
     except ImportError as error:
         raise LossanError(
             "reading images needs Pillow; install an adapter's extra: pip install 'lossan[torch]' "
             "or 'lossan[keras]'."
         ) from error
+    # Whole slides are as large as that, and what is twice as large is refused all the same.
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 def _read(file: Path, *, sides: int | None, stretch: bool) -> Any:

@@ -145,6 +145,15 @@ def found_rows(browse):
     return browse().state()["queue"]
 
 
+def test_of_a_large_image_nothing_is_warned(tmp_path, monkeypatch):
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.tif")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40 * 30 - 1)  # Pillow warns, up to twice that
+    for name in ("a.png", "a.tif"):
+        assert ImageFolder(tmp_path).read(name).trouble is None
+        assert Thumbnails(tmp_path).look(name).trouble is None
+
+
 def test_an_image_of_too_many_pixels_is_not_called_broken(tmp_path, monkeypatch):
     Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40 * 30 // 3)
