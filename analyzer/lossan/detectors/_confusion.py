@@ -209,7 +209,8 @@ def _floors_of(
 ) -> Floors | None:
     """Read the rates of pairs over the early epochs; or else of the first, where it alone can say.
 
-    As that doubts more right labels as well, more must be wrong.
+    As that doubts more right labels as well, more must be wrong, and its rates tell no more of
+    single samples than those of all early epochs do.
     """
     found = fit_floors(_epochs_of(log, rows, classes), weights, len(classes), len(rows))
     if found is None or found.trust > 0 or not at_once:
@@ -218,7 +219,7 @@ def _floors_of(
     alone = fit_floors(first, np.ones(1), len(classes), len(rows))
     if alone is None or alone.trust <= 0 or alone.wrong < _ALONE:
         return found
-    return replace(alone, scattered=found.scattered)
+    return replace(alone, scattered=found.scattered, telling=found.telling)
 
 
 def _epochs_of(log: LossLog, rows: Rows, classes: pa.Array) -> Iterator[Epoch]:
