@@ -33,7 +33,7 @@ ALLOWED = {
     *("li", "ol", "a", "dl", "div", "dt", "dd", "small", "span", "strong", "code", "details"),
     *("summary", "table", "caption", "tr", "th", "td", "figure", "figcaption", "form", "label"),
     *("select", "option", "input", "button", "img", "script", "svg", "g", "path", "defs", "use"),
-    *("clippath", "rect", "text", "tspan", "section"),
+    *("clippath", "rect", "text", "tspan", "section", "bdi"),
 }
 
 
