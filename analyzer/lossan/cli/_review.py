@@ -95,12 +95,10 @@ def review(
 def _reader(name: str | None) -> str | None:
     if name is None:
         return None
-    from lossan.review import LONGEST_NAME, is_legible
+    from lossan.review import LEGIBLE, is_legible
 
     if not is_legible(name):
-        raise OptionError(
-            f"--reader {name!r}: a name has 1 to {LONGEST_NAME} printable characters."
-        )
+        raise OptionError(f"--reader {name!r}: {LEGIBLE}.")
     return name.strip()
 
 

@@ -3,7 +3,7 @@
 from lossan.review import _exchange as exchange
 from lossan.review._agreement import Agreement, cohen_kappa
 from lossan.review._apply import Applied, apply_decisions
-from lossan.review._decision import LONGEST_NAME, Decision, Shown, is_legible, new_id, now
+from lossan.review._decision import LEGIBLE, Decision, Shown, is_legible, new_id, now
 from lossan.review._fingerprint import findings_fingerprint
 from lossan.review._images import ImageFolder
 from lossan.review._log import DECISIONS, DecisionLog
@@ -19,7 +19,7 @@ from lossan.review._summary import ReviewSummary, summarise_review
 __all__ = [
     "CLEAN",
     "DECISIONS",
-    "LONGEST_NAME",
+    "LEGIBLE",
     "ORDERS",
     "Agreement",
     "Applied",

@@ -18,10 +18,11 @@ from pydantic import (
 Name = StrictInt | StrictStr
 """A sample id or a label."""
 Order = Literal["suspicion", "class-pair", "group"]
-LONGEST_NAME = 100
-"""Characters of a reader's name."""
+_LONGEST_NAME = 100
+LEGIBLE = f"a reader's name has 1 to {_LONGEST_NAME} printable characters"
+"""What `is_legible` asks for, to be told where it is not given."""
 Reader = Annotated[
-    str, StringConstraints(strict=True, pattern=rf"^[^\x00-\x1f\x7f]{{1,{LONGEST_NAME}}}$")
+    str, StringConstraints(strict=True, pattern=rf"^[^\x00-\x1f\x7f]{{1,{_LONGEST_NAME}}}$")
 ]
 _Id = Annotated[str, StringConstraints(strict=True, pattern=r"^[\x21-\x7e]{1,200}$")]
 _Time = Annotated[
@@ -133,7 +134,7 @@ class Decision(BaseModel):
 def is_legible(reader: str) -> bool:
     r"""Tell whether a page can be opened with a reader's name; logs may hold others.
 
-    One that can be seen, told from another, and has no more than `LONGEST_NAME` characters.
+    One that can be seen, told from another, and has no more than 100 characters.
 
     Examples
     --------
@@ -144,7 +145,7 @@ def is_legible(reader: str) -> bool:
     """
     # Persian names are written with a non-joiner, Indian ones with both; no other sign is unseen.
     seen = reader.replace("\u200c", "").replace("\u200d", "")
-    return bool(seen.strip()) and seen.isprintable() and len(reader) <= LONGEST_NAME
+    return bool(seen.strip()) and seen.isprintable() and len(reader) <= _LONGEST_NAME
 
 
 def new_id() -> str:

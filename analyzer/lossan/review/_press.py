@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
-from lossan.review._decision import Order, Reader, is_legible
+from lossan.review._decision import LEGIBLE, Order, Reader, is_legible
 
 
 class ReviewError(Exception):
@@ -53,7 +53,7 @@ class Plan:
 def _legible(reader: str) -> str:
     """Refuse a name that the page could not be opened with."""
     if not is_legible(reader):
-        raise ValueError("a reader's name has printable characters")
+        raise ValueError(LEGIBLE)
     return reader
 
 

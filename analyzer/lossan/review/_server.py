@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 from pydantic import ValidationError
 
 from lossan.errors import LossanError
-from lossan.review._decision import LONGEST_NAME, is_legible
+from lossan.review._decision import LEGIBLE, is_legible
 from lossan.review._images import ImageFolder
 from lossan.review._press import Press, ReviewError
 from lossan.review._server_guard import Guard, Hosts
@@ -147,7 +147,7 @@ def _page_files() -> dict[str, bytes]:
 def _reader(request: "Request") -> str:
     reader = request.query_params.get("reader", "").strip()
     if not is_legible(reader):
-        raise ReviewError(422, f"A reader's name has 1 to {LONGEST_NAME} printable characters.")
+        raise ReviewError(422, f"{LEGIBLE.capitalize()}.")
     return reader
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from lossan.errors import DecisionsError, hint
-from lossan.review._decision import Decision, Name, is_legible, now
+from lossan.review._decision import LEGIBLE, Decision, Name, is_legible, now
 from lossan.review._fingerprint import findings_fingerprint
 from lossan.review._log import DECISIONS, DecisionLog
 from lossan.review._outcomes import active, opinion
@@ -171,7 +171,7 @@ class _Known:
         if not name:
             raise ValueError("its reader has no name; give --reader NAME")
         if not is_legible(name):
-            raise ValueError(f"reader {name!r}: a reader's name has printable characters")
+            raise ValueError(f"reader {name!r}: {LEGIBLE}")
         return self._readers.setdefault(name.casefold(), name)
 
     def _label(self, text: str) -> Name:
